@@ -1,0 +1,68 @@
+/**
+ * What the stages of the data plane need from outside: a place to build datagrams in and to send
+ * them from, the TAP device, and secretbox in place. io/ implements them over sys/; tests over
+ * plain arrays. All are called on the one thread that owns the data plane and never block.
+ */
+
+/** Why a datagram was not sent; the numbers are Linux errnos, positive. */
+export interface SendFailure {
+  /** Connection whose datagram it was. */
+  readonly connId: number;
+  readonly errno: number;
+  /** For EMSGSIZE (90): the system's path MTU to the destination in bytes of IP packet, else 0. */
+  readonly pathMtuBytes: number;
+}
+
+export interface DatagramPort {
+  /** Datagrams are built here; the same buffer for the port's whole life. */
+  readonly arena: Uint8Array;
+  /**
+   * A free region of the arena, flushing first if there is none. It stays the caller's until
+   * `commit` or the next `reserve`; several regions may not be open at once.
+   * @param bytes at most 65 507. @returns offset of the region in the arena.
+   */
+  reserve(bytes: number): number;
+  /**
+   * Queues the first `bytes` bytes of the region reserved last.
+   * @param destIp, sourceIp unsigned 32-bit IPv4; sourceIp 0 lets the kernel choose.
+   * @param df set the IP don't-fragment bit; otherwise the kernel may fragment.
+   */
+  commit(
+    bytes: number,
+    destIp: number,
+    destPort: number,
+    sourceIp: number,
+    df: boolean,
+    connId: number,
+  ): void;
+  /** Hands everything queued to the kernel. Failures arrive at `onSendFailure`, during the call. */
+  flush(): void;
+  onSendFailure: (failure: SendFailure) => void;
+}
+
+export interface TapPort {
+  /**
+   * Gives one Ethernet frame (no FCS) to the bridge; copied or written before it returns.
+   * @returns false if the kernel did not take it.
+   */
+  write(buffer: Uint8Array, offset: number, frameBytes: number): boolean;
+}
+
+export interface Secretbox {
+  /** Seals in place: plaintext at `offset + 16`, the box (16 bytes longer) at `offset`. */
+  seal(
+    buffer: Uint8Array,
+    offset: number,
+    plaintextBytes: number,
+    nonce: Uint8Array,
+    key: Uint8Array,
+  ): void;
+  /** Opens in place: the plaintext is left at `offset + 16`. @returns false if forged. */
+  open(
+    buffer: Uint8Array,
+    offset: number,
+    boxBytes: number,
+    nonce: Uint8Array,
+    key: Uint8Array,
+  ): boolean;
+}
