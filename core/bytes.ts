@@ -131,17 +131,20 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1);
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u16be(value: number): this {
-    this.#view.setUint16(this.#grow(2), value);
+    const at = this.#grow(2);
+    this.#view.setUint16(at, value);
     return this;
   }
 
   u32be(value: number): this {
-    this.#view.setUint32(this.#grow(4), value);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value);
     return this;
   }
 
@@ -153,12 +156,14 @@ export class ByteWriter {
   }
 
   u64be(value: bigint): this {
-    this.#view.setBigUint64(this.#grow(8), value);
+    const at = this.#grow(8);
+    this.#view.setBigUint64(at, value);
     return this;
   }
 
   bytes(value: Uint8Array): this {
-    this.#bytes.set(value, this.#grow(value.length));
+    const at = this.#grow(value.length);
+    this.#bytes.set(value, at);
     return this;
   }
 
@@ -166,6 +171,7 @@ export class ByteWriter {
     return this.#bytes.slice(0, this.#length);
   }
 
+  /** Replaces the buffer, so callers must grow first and name the buffer afterwards. */
   #grow(count: number): number {
     const at = this.#length;
     const needed = at + count;
