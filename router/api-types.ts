@@ -1,0 +1,233 @@
+/**
+ * Shapes of the control API, the only file of the router that cli/ and k8s/ may import: the report
+ * with the original's keys, the JSON routes that the original did not have, and where the router
+ * listens by default.
+ * Source: reference/http-api.md 2, 8.
+ */
+import { z } from 'zod';
+
+export const DEFAULT_HTTP_ADDRESS = '127.0.0.1:6784';
+export const DEFAULT_STATUS_ADDRESS = '127.0.0.1:6782';
+/** Root-only twin of the control listener; the command line prefers it. */
+export const DEFAULT_SOCKET_PATH = '/run/weave/weave.sock';
+export const DEFAULT_CONFIG_PATH = '/etc/weave/weave.yaml';
+/** The database file is this with `data.db` behind it. */
+export const DEFAULT_DB_PREFIX = '/var/lib/weave/weave';
+
+/** Most addresses one attach, detach or hide may name. */
+export const MAX_ADDRESSES_PER_REQUEST = 64;
+
+const cidrText = z
+  .string()
+  .regex(/^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/, 'expected an IPv4 address with prefix, 10.2.1.5/24');
+const targetText = z
+  .string()
+  .min(1, 'expected a netns name, a path, a pid or a container id')
+  .max(4096, 'expected at most 4096 characters');
+const cidrList = z
+  .array(cidrText)
+  .min(1, 'expected at least one address with prefix, 10.2.1.5/24')
+  .max(MAX_ADDRESSES_PER_REQUEST);
+
+/** `POST /attach`. Answers 200 with `AddressesReply`. */
+export const attachRequest = z.strictObject({
+  target: targetText,
+  cidrs: cidrList,
+  options: z
+    .strictObject({
+      /** Route 224.0.0.0/4 through the overlay inside the workload. */
+      multicastRoute: z.boolean().default(true),
+    })
+    .default({ multicastRoute: true }),
+});
+export type AttachRequest = z.output<typeof attachRequest>;
+
+/** `POST /detach`. Answers 200 with `AddressesReply`. */
+export const detachRequest = z.strictObject({ target: targetText, cidrs: cidrList });
+export type DetachRequest = z.output<typeof detachRequest>;
+
+export interface AddressesReply {
+  /** With prefix, in the order asked for. */
+  readonly addresses: readonly string[];
+}
+
+/** One line of `GET /attachments`: a workload with an interface on our bridge. */
+export interface AttachmentView {
+  /** What names the workload: netns name, path, pid or container id. */
+  readonly target: string;
+  /** MAC of its interface `ethwe`, or of the bridge for `weave:expose`. */
+  readonly mac: string;
+  readonly cidrs: readonly string[];
+}
+
+/** One line of `GET /exposures`: an address of this host on the overlay. */
+export interface ExposureView {
+  readonly cidr: string;
+  /** Traffic to other networks leaves under an address of this host. */
+  readonly masquerade: boolean;
+}
+
+/** Lists that are empty print as `null`, like the original's; readers must take both. */
+export type NullableList<T> = readonly T[] | null;
+
+export interface ReportPeerConnection {
+  readonly Name: string;
+  readonly NickName: string;
+  readonly Address: string;
+  readonly Outbound: boolean;
+  readonly Established: boolean;
+}
+
+export interface ReportPeer {
+  readonly Name: string;
+  readonly NickName: string;
+  /** 64 bits: a double can not hold it. */
+  readonly UID: bigint | number;
+  readonly ShortID: number;
+  readonly Version: bigint | number;
+  readonly Connections: NullableList<ReportPeerConnection>;
+}
+
+export interface ReportConnection {
+  readonly Address: string;
+  readonly Outbound: boolean;
+  readonly State: string;
+  readonly Info: string;
+  /** `name` is the overlay's, the others are its own; null before there is an overlay. */
+  readonly Attrs: Readonly<Record<string, string | number | boolean>> | null;
+}
+
+export interface ReportMac {
+  readonly Mac: string;
+  readonly Name: string;
+  readonly NickName: string;
+  readonly LastSeen: string;
+}
+
+export interface ReportRouter {
+  readonly Protocol: string;
+  readonly ProtocolMinVersion: number;
+  readonly ProtocolMaxVersion: number;
+  readonly Encryption: boolean;
+  readonly PeerDiscovery: boolean;
+  readonly Name: string;
+  readonly NickName: string;
+  readonly Port: number;
+  readonly Peers: NullableList<ReportPeer>;
+  readonly UnicastRoutes: NullableList<{ readonly Dest: string; readonly Via: string }>;
+  readonly BroadcastRoutes: NullableList<{
+    readonly Source: string;
+    readonly Via: NullableList<string>;
+  }>;
+  readonly Connections: NullableList<ReportConnection>;
+  readonly TerminationCount: number;
+  readonly Targets: NullableList<string>;
+  readonly OverlayDiagnostics: Readonly<Record<string, unknown>>;
+  readonly TrustedSubnets: NullableList<string>;
+  readonly Interface: string;
+  readonly CaptureStats: Readonly<Record<string, number>>;
+  readonly MACs: NullableList<ReportMac>;
+}
+
+export interface ReportIpamEntry {
+  readonly Token: string;
+  readonly Size: number;
+  readonly Peer: string;
+  readonly Nickname: string;
+  readonly IsKnownPeer: boolean;
+  readonly Version: number;
+}
+
+export interface ReportIpam {
+  readonly Paxos: {
+    readonly Elector: boolean;
+    readonly KnownNodes: number;
+    readonly Quorum: number;
+  } | null;
+  readonly Range: string;
+  readonly RangeNumIPs: number;
+  readonly ActiveIPs: number;
+  readonly DefaultSubnet: string;
+  readonly Entries: NullableList<ReportIpamEntry>;
+  readonly PendingClaims: NullableList<{
+    readonly Ident: string;
+    readonly CIDR: { readonly Addr: string; readonly PrefixLen: number };
+  }>;
+  readonly PendingAllocates: NullableList<string>;
+}
+
+export interface ReportDnsEntry {
+  readonly Hostname: string;
+  readonly Origin: string;
+  readonly ContainerID: string;
+  readonly Address: string;
+  readonly Version: number;
+  /** Unix time of the removal, or 0. */
+  readonly Tombstone: number;
+}
+
+export interface ReportDns {
+  readonly Domain: string;
+  readonly Upstream: NullableList<string>;
+  readonly Address: string;
+  readonly TTL: number;
+  readonly Entries: NullableList<ReportDnsEntry>;
+}
+
+/** What the original had no place for. Lists are never null here. */
+export interface ReportExtras {
+  /** Conditions that a person should mend, one sentence each. */
+  readonly Warnings: readonly string[];
+  readonly Connections: readonly {
+    readonly Address: string;
+    readonly Overlay: string | null;
+    readonly OverlayReason: string | null;
+    readonly ErrorCode: string | null;
+    readonly ProtocolVersion: number | null;
+  }[];
+  /** Events of the control plane by stable name. */
+  readonly Counters: Readonly<Record<string, number>>;
+  /** Refused API requests by stable reason. */
+  readonly ApiRejections: Readonly<Record<string, number>>;
+  /** null while the data plane does not answer. */
+  readonly DataPlane: {
+    readonly FramesCaptured: number;
+    readonly FramesInjected: number;
+    readonly DatagramsSealed: number;
+    readonly DatagramsOpened: number;
+    readonly MacMoves: number;
+    readonly Drops: Readonly<Record<string, number>>;
+    readonly Traffic: readonly {
+      readonly Peer: string;
+      readonly NickName: string;
+      readonly FramesSent: number;
+      readonly BytesSent: number;
+      readonly FramesReceived: number;
+      readonly BytesReceived: number;
+      readonly DatagramsSent: number;
+      readonly DatagramsReceived: number;
+    }[];
+  } | null;
+  /** Of this process. */
+  readonly Process: { readonly Pid: number };
+}
+
+/** `GET /report`. Parts that are off are `undefined`: absent in JSON, nil in templates. */
+export interface Report {
+  readonly Ready: boolean;
+  readonly Version: string;
+  readonly VersionCheck: {
+    readonly Enabled: boolean;
+    readonly Success: boolean;
+    readonly NewVersion: string;
+    readonly NextCheckAt: string;
+  };
+  readonly Router: ReportRouter;
+  readonly IPAM?: ReportIpam | undefined;
+  readonly DNS?: ReportDns | undefined;
+  readonly Proxy?: { readonly Addresses: NullableList<string> } | undefined;
+  readonly Plugin?:
+    | { readonly Config: Readonly<Record<string, unknown>>; readonly DriverName: string }
+    | undefined;
+  readonly WeaveNet?: ReportExtras | undefined;
+}

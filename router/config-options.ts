@@ -1,0 +1,238 @@
+/**
+ * The options of the daemon in one table: how each is written, what it may hold, where else it can
+ * come from, and what is to be said about those whose part this version does not have.
+ * Source: reference/cli.md 6, 7.
+ */
+import { z } from 'zod';
+import { type Cidr, networkOf, parseCidr, parseIpv4 } from '../core/ip.js';
+import { BASE_PORT, DEFAULT_CONNECTION_LIMIT } from '../core/limits.js';
+import { type PeerName, parsePeerName } from '../core/peer-name.js';
+import {
+  DEFAULT_CONFIG_PATH,
+  DEFAULT_DB_PREFIX,
+  DEFAULT_HTTP_ADDRESS,
+  DEFAULT_SOCKET_PATH,
+  DEFAULT_STATUS_ADDRESS,
+} from './api-types.js';
+
+/** Where a listener binds. `host` null is every address. */
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string | null; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+export type LogLevel = 'debug' | 'info' | 'warning' | 'error';
+
+/** Turns text into a value or an issue with what is expected. */
+function text<T>(expected: string, parse: (value: string) => T | undefined) {
+  return z.string().transform((value, context): T => {
+    let parsed: T | undefined;
+    try {
+      parsed = parse(value);
+    } catch {
+      parsed = undefined;
+    }
+    if (parsed !== undefined) return parsed;
+    context.addIssue(`expected ${expected}, got "${value.slice(0, 100)}"`);
+    return z.NEVER;
+  });
+}
+
+const integer = (min: number, max: number, orZero = false) =>
+  text(`${orZero ? '0 or ' : ''}a number from ${min} to ${max}`, (value) => {
+    if (!/^\d{1,9}$/.test(value)) return undefined;
+    const number = Number(value);
+    return (orZero && number === 0) || (number >= min && number <= max) ? number : undefined;
+  });
+
+const onOff = text('true or false', (value) => {
+  if (/^(1|t|true)$/i.test(value)) return true;
+  return /^(0|f|false)$/i.test(value) ? false : undefined;
+});
+
+const anything = text('text', (value) => value);
+const path = text('a path', (value) => (value === '' || value.includes('\0') ? undefined : value));
+
+const oneOf = <const T extends readonly string[]>(values: T) =>
+  text<T[number]>(`one of ${values.join(', ')}`, (value) => values.find((v) => v === value));
+
+/** `host:port`, `:port`, `[v6]:port`, `/path`, or nothing for "off". */
+export function parseListenAddress(value: string): ListenAddress | null | undefined {
+  if (value === '') return null;
+  if (value.startsWith('/')) return { kind: 'unix', path: value };
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(value);
+  if (match === null) return undefined;
+  const port = Number(match[3]);
+  if (port > 65535) return undefined;
+  const host = match[1] ?? match[2] ?? '';
+  return { kind: 'tcp', host: host === '' ? null : host, port };
+}
+
+const listenAddress = text('host:port, :port, an absolute path or nothing', parseListenAddress);
+
+const trustedSubnets = text<readonly Cidr[]>(
+  'networks like 10.1.0.0/16 separated by commas',
+  (value) =>
+    value
+      .split(',')
+      .filter((part) => part.trim() !== '')
+      .map((part) => networkOf(parseCidr(part.trim()))),
+);
+
+const printable = (value: string): boolean => !/[\p{Cc}\u2028\u2029]/u.test(value);
+
+/** What each option holds. The input is always text; a switch holds `true` or `false`. */
+export const optionSchemas = {
+  version: onOff,
+  help: onOff,
+  'print-peer-name': onOff,
+  'check-config': onOff,
+  config: path,
+  host: text('an IPv4 address or nothing', (value) => {
+    if (value !== '') parseIpv4(value);
+    return value === '' ? null : value;
+  }),
+  // One below the top, since the port above belongs to the fast data path.
+  port: integer(1, 65534),
+  'min-protocol-version': text('1 or 2', (value) => ({ '1': 1, '2': 2 })[value] as 1 | 2),
+  'max-protocol-version': text('1 or 2', (value) => ({ '1': 1, '2': 2 })[value] as 1 | 2),
+  name: text<PeerName | null>('six hex groups like 82:00:00:00:00:01', (value) =>
+    value === '' ? null : parsePeerName(value),
+  ),
+  nickname: text('a printable text of at most 255 bytes', (value) =>
+    Buffer.byteLength(value) <= 255 && printable(value) ? value : undefined,
+  ),
+  password: anything,
+  'password-file': anything,
+  'trusted-subnets': trustedSubnets,
+  'no-discovery': onOff,
+  resume: onOff,
+  'conn-limit': integer(0, 100_000),
+  'http-addr': listenAddress,
+  'status-addr': listenAddress,
+  'metrics-addr': listenAddress,
+  socket: text('an absolute path or nothing', (value) =>
+    value === '' || value.startsWith('/') ? value : undefined,
+  ),
+  'weave-bridge': text('an interface name of 1 to 15 characters', (value) =>
+    /^[^\s/:]{1,15}$/.test(value) && value !== '.' && value !== '..' ? value : undefined,
+  ),
+  mtu: integer(576, 65535, true),
+  'db-prefix': path,
+  'host-root': anything,
+  'proc-path': path,
+  'log-level': oneOf(['debug', 'info', 'warning', 'error']),
+  'log-format': oneOf(['text', 'json']),
+  'no-fastdp': onOff,
+  'no-bridged-fastdp': onOff,
+  'no-dns': onOff,
+} as const;
+
+export type OptionName = keyof typeof optionSchemas;
+export type OptionValues = { readonly [K in OptionName]: z.output<(typeof optionSchemas)[K]> };
+
+export interface OptionSpec {
+  readonly switch: boolean;
+  readonly default: string;
+  readonly meaning: string;
+  /** Environment variable that gives it; empty counts as absent. */
+  readonly env?: string;
+}
+
+const value = (fallback: string, meaning: string, env?: string): OptionSpec => ({
+  switch: false,
+  default: fallback,
+  meaning,
+  ...(env === undefined ? {} : { env }),
+});
+const flag = (meaning: string, env?: string): OptionSpec => ({
+  ...value('false', meaning, env),
+  switch: true,
+});
+
+/** Order of the help text. */
+export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
+  help: flag('print this list'),
+  version: flag('print the version'),
+  'print-peer-name': flag('print the name this router would use'),
+  config: value(DEFAULT_CONFIG_PATH, 'configuration file', 'WEAVE_CONFIG'),
+  'check-config': flag('check options and configuration file, start nothing'),
+  host: value('', 'address to bind for peers (all)'),
+  port: value(String(BASE_PORT), 'TCP control and UDP data port', 'WEAVE_PORT'),
+  'min-protocol-version': value('1', 'oldest protocol version to speak'),
+  'max-protocol-version': value('2', 'newest protocol version to speak'),
+  name: value('', 'peer name in MAC form (derived from this host)'),
+  nickname: value('', 'name for people (host name)'),
+  password: value('', 'network password; better given by file', 'WEAVE_PASSWORD'),
+  'password-file': value('', 'file that holds the password', 'WEAVE_PASSWORD_FILE'),
+  'trusted-subnets': value('', 'networks whose connections need no data encryption'),
+  'no-discovery': flag('connect to the given peers only'),
+  resume: flag('use the peers stored at the last run'),
+  'conn-limit': value(String(DEFAULT_CONNECTION_LIMIT), 'most connections, 0 = no limit'),
+  'http-addr': value(DEFAULT_HTTP_ADDRESS, 'control API, empty = off', 'WEAVE_HTTP_ADDR'),
+  'status-addr': value(DEFAULT_STATUS_ADDRESS, 'status API, empty = off', 'WEAVE_STATUS_ADDR'),
+  'metrics-addr': value('', 'listener for /metrics alone', 'WEAVE_METRICS_ADDR'),
+  socket: value(DEFAULT_SOCKET_PATH, 'root-only control socket, empty = off', 'WEAVE_SOCKET'),
+  'weave-bridge': value('weave', 'bridge of the workloads'),
+  mtu: value('0', 'MTU of bridge and workloads, 0 = 1376', 'WEAVE_MTU'),
+  'db-prefix': value(DEFAULT_DB_PREFIX, 'database file without "data.db"'),
+  'host-root': value('', "where the host's /etc/machine-id is"),
+  'proc-path': value('/proc', 'where kernel parameters are written'),
+  'log-level': value('info', 'debug, info, warning or error'),
+  'log-format': value('text', 'text or json'),
+  'no-fastdp': flag('accepted: the kernel data path is not used', 'WEAVE_NO_FASTDP'),
+  'no-bridged-fastdp': flag('accepted, likewise', 'WEAVE_NO_BRIDGED_FASTDP'),
+  'no-dns': flag('accepted: there is no name service'),
+};
+
+/** Options of the original whose part is missing: the router starts and says so, or refuses. */
+export interface AbsentOption {
+  readonly switch: boolean;
+  /** Refuse to start: going on would give something else than was asked for. */
+  readonly refuse: boolean;
+  readonly sentence: string;
+}
+
+const warnOn = (sentence: string, names: readonly string[], isSwitch = false) =>
+  names.map((name): [string, AbsentOption] => [
+    name,
+    { switch: isSwitch, refuse: false, sentence },
+  ]);
+
+const ADDRESSES =
+  'addresses are not allocated by this version; attach and expose with explicit addresses';
+const NAMES = 'there is no name service in this version; the option has no effect';
+const PROXY = 'there is no Docker API proxy in this version; the option has no effect';
+const PLUGIN = 'there is no Docker plugin in this version; use weave attach';
+const DISCOVERY = 'there is no peer discovery service; name peers on the command line';
+
+export const absentOptions: ReadonlyMap<string, AbsentOption> = new Map([
+  ...warnOn(ADDRESSES, ['ipalloc-range', 'ipalloc-default-subnet', 'ipalloc-init', 'iprange']),
+  ...warnOn(NAMES, ['dns-domain', 'dns-listen-address', 'dns-ttl', 'dns-fallback-timeout']),
+  ...warnOn(NAMES, ['resolv-conf']),
+  ...warnOn('Docker is asked only to find a container by id; the option has no effect', [
+    'docker-api',
+  ]),
+  ...warnOn('rules for the Docker bridge are not laid by this version', ['docker-bridge']),
+  ...warnOn('the kernel data path is not used; frames go through a TAP device', ['datapath']),
+  ...warnOn('frames are captured by a TAP device, which has no such buffer', ['bufsz']),
+  ...warnOn('there is no network policy controller in this version', ['expect-npc'], true),
+  ...warnOn('use weave expose --without-masquerade for single addresses', ['no-masq-local'], true),
+  ...warnOn('frames are counted by reason and not logged one by one', ['pkt-debug'], true),
+  ...warnOn('use node --cpu-prof to record a profile', ['profile']),
+  ...warnOn(PROXY, ['proxy', 'rewrite-inspect', 'no-default-ipalloc', 'no-rewrite-hosts'], true),
+  ...warnOn(PROXY, ['without-dns', 'no-multicast-route', 'tls', 'tlsverify'], true),
+  ...warnOn(PROXY, ['H', 'hostname-from-label', 'hostname-match', 'hostname-replacement']),
+  ...warnOn(PROXY, ['tlscacert', 'tlscert', 'tlskey']),
+  ...warnOn(PLUGIN, ['plugin', 'plugin-v2', 'plugin-v2-multicast'], true),
+  ...warnOn(PLUGIN, ['plugin-socket', 'plugin-mesh-socket']),
+  ...warnOn(DISCOVERY, ['peer-discovery-url', 'advertise-address']),
+  ['token', { switch: false, refuse: true, sentence: DISCOVERY }],
+  [
+    'awsvpc',
+    {
+      switch: true,
+      refuse: true,
+      sentence: 'routes in the cloud provider are not managed by this version; leave it out',
+    },
+  ],
+]);
