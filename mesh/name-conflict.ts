@@ -4,8 +4,8 @@
  * counts is how long entries under our name with a foreign UID keep overtaking our version.
  */
 import { formatPeerName, type PeerName } from '../core/peer-name.js';
-import type { PeerEntry } from './topology.js';
 import type { DecodedPeer } from './topology-codec.js';
+import type { PeerEntry } from './topology-entry.js';
 
 const MIN_SIGHTINGS = 4;
 /** Longer than the complete states of all neighbours take to arrive after a restart. */

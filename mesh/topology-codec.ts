@@ -6,7 +6,7 @@ import { DecodeError } from '../core/errors.js';
 import { GobDecoder, GobEncoder, gob } from '../core/gob/index.js';
 import { MAX_PEERS } from '../core/limits.js';
 import { type PeerName, peerNameFromBytes, peerNameToBytes } from '../core/peer-name.js';
-import type { PeerEntry, PeerLink } from './topology.js';
+import type { PeerEntry, PeerLink } from './topology-entry.js';
 
 /** A peer as an update describes it; a placeholder has nothing but a name. */
 export type DecodedPeer = PeerEntry;

@@ -11,29 +11,9 @@ import type { Random } from '../core/random.js';
 import { NameConflictDetector } from './name-conflict.js';
 import { ShortIds } from './short-ids.js';
 import { type DecodedPeer, decodeTopology, encodeTopology } from './topology-codec.js';
+import type { PeerEntry, PeerLink } from './topology-entry.js';
 
-/** One connection as the peer that lists it sees it. */
-export interface PeerLink {
-  readonly remotePeer: PeerName;
-  /** `ip:port` or `[ip]:port`: the dialled address if outbound, else where the other came from. */
-  readonly remoteTcpAddr: string;
-  readonly outbound: boolean;
-  /** Data flows both ways in the eyes of the peer that lists the connection. */
-  readonly established: boolean;
-}
-
-/** What is known of a peer. Entries are replaced or changed in place only by `Topology`. */
-export interface PeerEntry {
-  readonly name: PeerName;
-  readonly nickname: string;
-  /** 0 for placeholders: peers known only because another one lists a connection to them. */
-  readonly uid: bigint;
-  readonly version: bigint;
-  /** 0 … 65535 as announced; only those under 4096 are usable. null: none announced. */
-  readonly shortId: number | null;
-  /** BOUNDED by MAX_PEERS (one per remote peer); over all peers by MAX_TOTAL_LINKS. */
-  readonly connections: ReadonlyMap<PeerName, PeerLink>;
-}
+export type { PeerEntry, PeerLink } from './topology-entry.js';
 
 export interface TopologyOptions {
   readonly self: {

@@ -14,7 +14,7 @@
 import type { Timeout } from '../../core/clock.js';
 import type { PeerName } from '../../core/peer-name.js';
 import type { Random } from '../../core/random.js';
-import type { PeerLink } from '../topology.js';
+import type { PeerLink } from '../topology-entry.js';
 import { formatIpPort, parseIpPort } from './target-address.js';
 
 /** The delay before the second attempt is about this long. */
