@@ -1,0 +1,74 @@
+/**
+ * Memory that the kernel reads and writes by address. A `Memory` has an ArrayBuffer of its own,
+ * outside Buffer's pool and the garbage-collected heap, so its address holds as long as the object
+ * is referenced: whoever passes `address` to the kernel keeps the Memory in a field.
+ */
+import koffi from 'koffi';
+
+const TWO_32 = 0x1_0000_0000;
+
+/**
+ * Where the bytes lie. Valid while the array is referenced; arrays that live inside the
+ * JavaScript heap are moved out of it for good by this call.
+ */
+export function addressOf(bytes: Uint8Array): number {
+  return Number(koffi.address(bytes));
+}
+
+export class Memory {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly address: number;
+
+  /** Zero-filled. */
+  constructor(byteLength: number) {
+    const buffer = new ArrayBuffer(byteLength);
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.address = addressOf(this.bytes);
+  }
+
+  /** A pointer or `size_t` in the machine's order. Numbers up to 2^53 are exact. */
+  setWord(offset: number, value: number): void {
+    this.view.setUint32(offset, value >>> 0, true);
+    this.view.setUint32(offset + 4, Math.floor(value / TWO_32), true);
+  }
+
+  setInt(offset: number, value: number): void {
+    this.view.setInt32(offset, value, true);
+  }
+
+  getInt(offset: number): number {
+    return this.view.getInt32(offset, true);
+  }
+
+  setShort(offset: number, value: number): void {
+    this.view.setUint16(offset, value, true);
+  }
+
+  getShort(offset: number): number {
+    return this.view.getUint16(offset, true);
+  }
+
+  /** Bytes of the text; no terminator, the memory behind it is expected to be zero. */
+  setText(offset: number, text: string): void {
+    this.bytes.set(Buffer.from(text, 'utf8'), offset);
+  }
+
+  /** Text up to the first zero byte or `limit` bytes. */
+  getText(offset: number, limit: number): string {
+    const slice = this.bytes.subarray(offset, offset + limit);
+    const end = slice.indexOf(0);
+    return Buffer.from(end < 0 ? slice : slice.subarray(0, end)).toString('utf8');
+  }
+
+  /** `struct sockaddr_in`, 16 bytes. @param ip unsigned 32-bit. */
+  setSocketAddress(offset: number, ip: number, port: number): void {
+    this.setShort(offset, AF_INET);
+    this.view.setUint16(offset + 2, port);
+    this.view.setUint32(offset + 4, ip);
+  }
+}
+
+const AF_INET = 2;
+export const SOCKADDR_IN_BYTES = 16;

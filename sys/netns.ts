@@ -1,0 +1,71 @@
+/**
+ * Network namespaces. A socket or TAP device stays in the namespace it was opened in, so code
+ * enters one only for the moment of opening. Source: setns(2), namespaces(7), ip-netns(8).
+ */
+import { existsSync } from 'node:fs';
+import { WeaveError } from '../core/errors.js';
+import { check, libc, sysError } from './libc.js';
+
+const CLONE_NEWNET = 0x40000000;
+const O_RDONLY_CLOEXEC = 0x80000;
+const NAMED_DIRS = ['/run/netns', '/var/run/netns'];
+/** The namespace of the calling thread; setns changes no other thread. */
+const OWN_NETNS = '/proc/thread-self/ns/net';
+
+/**
+ * The file that stands for a namespace: of a process id, of a path as it is, of a name made by
+ * `ip netns add`.
+ * @throws {WeaveError} `netns-not-found` with a sentence for the user.
+ */
+export function resolveNetns(target: string): string {
+  if (target.startsWith('/')) return existing(target, target);
+  if (/^\d+$/.test(target)) return existing(`/proc/${target}/ns/net`, `process ${target}`);
+  if (target === '' || target === '.' || target === '..' || target.includes('/')) {
+    throw new WeaveError('netns-not-found', `"${target}" is not the name of a network namespace`);
+  }
+  const path = NAMED_DIRS.map((dir) => `${dir}/${target}`).find((place) => existsSync(place));
+  return path ?? existing(`${NAMED_DIRS[0]}/${target}`, `network namespace "${target}"`);
+}
+
+function existing(path: string, what: string): string {
+  if (existsSync(path)) return path;
+  throw new WeaveError('netns-not-found', `${what} does not exist (looked for ${path})`);
+}
+
+/**
+ * Runs `work` with the calling thread inside the namespace. `work` must be synchronous: after an
+ * await, other code would run in the wrong network. A thread that cannot come back would send the
+ * host's traffic into a workload's network, so the process aborts then.
+ * @throws {SysError} if the namespace cannot be entered; and whatever `work` throws.
+ */
+export function withNetns<T>(path: string, work: () => T): T {
+  const home = openNamespace(OWN_NETNS);
+  let target: number;
+  try {
+    target = openNamespace(path);
+  } catch (error) {
+    libc.close(home);
+    throw error;
+  }
+  try {
+    check(libc.setns(target, CLONE_NEWNET), 'setns', path);
+    try {
+      const result = work();
+      if (result instanceof Promise) {
+        throw new WeaveError('netns-async', 'work inside a network namespace must be synchronous');
+      }
+      return result;
+    } finally {
+      if (libc.setns(home, CLONE_NEWNET) < 0) process.abort();
+    }
+  } finally {
+    libc.close(target);
+    libc.close(home);
+  }
+}
+
+function openNamespace(path: string): number {
+  const fd = libc.open(path, O_RDONLY_CLOEXEC);
+  if (fd < 0) throw sysError('open', path);
+  return fd;
+}
