@@ -56,8 +56,8 @@ export class Routes {
     this.#names = names;
     this.#indexOf = indexOf;
     this.#self = indexOf.get(self) ?? UNREACHED;
-    const strict = buildGraph(view, names, indexOf, true);
-    this.#all = buildGraph(view, names, indexOf, false);
+    const { all, strict } = buildGraphs(view, names, indexOf);
+    this.#all = all;
     this.unicast = this.#unicastTable(strict);
     this.unicastAll = this.#unicastTable(this.#all);
     this.broadcast = this.#strictBroadcastTable(strict);
@@ -171,27 +171,51 @@ export class Routes {
   }
 }
 
-function buildGraph(
+/** Reads the view once and makes both graphs of it. */
+function buildGraphs(
   view: TopologyView,
   names: readonly PeerName[],
   indexOf: ReadonlyMap<PeerName, number>,
-  strict: boolean,
-): Graph {
-  const starts = new Int32Array(names.length + 1);
+): { readonly all: Graph; readonly strict: Graph } {
+  const count = names.length;
+  const starts = new Int32Array(count + 1);
   const targets: number[] = [];
-  for (const [index, name] of names.entries()) {
-    for (const link of (view.peers.get(name) as RoutedPeer).connections.values()) {
+  // Bit from · count + to: `from` calls its link to `to` established. 12 MB for 10,000 peers.
+  const established = new Uint32Array(Math.ceil((count * count) / 32));
+  for (let index = 0; index < count; index++) {
+    const { connections } = view.peers.get(names[index] as PeerName) as RoutedPeer;
+    for (const link of connections.values()) {
       const target = indexOf.get(link.remotePeer);
       if (target === undefined || target === index) continue;
-      if (strict) {
-        const back = view.peers.get(link.remotePeer)?.connections.get(name);
-        if (!link.established || back?.established !== true) continue;
-      }
       targets.push(target);
+      if (link.established) setBit(established, index * count + target);
     }
     starts[index + 1] = targets.length;
   }
-  return { starts, targets: Int32Array.from(targets) };
+  const strictStarts = new Int32Array(count + 1);
+  const strictTargets: number[] = [];
+  for (let index = 0; index < count; index++) {
+    const end = starts[index + 1] as number;
+    for (let edge = starts[index] as number; edge < end; edge++) {
+      const target = targets[edge] as number;
+      const there = hasBit(established, index * count + target);
+      if (there && hasBit(established, target * count + index)) strictTargets.push(target);
+    }
+    strictStarts[index + 1] = strictTargets.length;
+  }
+  return {
+    all: { starts, targets: Int32Array.from(targets) },
+    strict: { starts: strictStarts, targets: Int32Array.from(strictTargets) },
+  };
+}
+
+function setBit(bits: Uint32Array, at: number): void {
+  const word = Math.floor(at / 32);
+  bits[word] = (bits[word] as number) | (1 << (at % 32));
+}
+
+function hasBit(bits: Uint32Array, at: number): boolean {
+  return (((bits[Math.floor(at / 32)] as number) >>> (at % 32)) & 1) === 1;
 }
 
 /**
