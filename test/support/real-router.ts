@@ -1,0 +1,25 @@
+/**
+ * Starts a router of the original program in a lab, for tests of compatibility and comparisons.
+ * The user says where its binary is; the project neither contains nor builds it.
+ */
+import type { RouterKind } from './lab-host.js';
+
+/** Environment variable with the path of the original's `weaver` binary. */
+export const REAL_ROUTER_VARIABLE = 'WEAVE_REAL_ROUTER';
+
+/** @param binary path of the original's `weaver`. Needs the program iptables on this machine. */
+export function realRouter(binary: string): RouterKind {
+  return {
+    argv: (host, options) => [
+      binary,
+      ...['--name', host.name, '--nickname', host.nickname, '--port', '6783'],
+      ...['--no-fastdp', '--datapath', '', '--no-dns', '--docker-api', ''],
+      ...['--db-prefix', `${host.folder}/real`, '--proc-path', '/proc', '--host-root', '/'],
+      // Its control API on a Unix socket, like ours, so that a test reaches both the same way.
+      ...['--http-addr', host.socketPath],
+      ...(options.args ?? []),
+      ...(options.peers ?? []),
+    ],
+    env: (_host, options) => (options.password ? { WEAVE_PASSWORD: options.password } : {}),
+  };
+}
