@@ -1,0 +1,259 @@
+/**
+ * What the API answers, one handler per route. Texts and codes are the original's where it had the
+ * route. Routes of parts that are off don't exist.
+ * Source: reference/http-api.md 2, 3, 6, 7, 8; vectors/http-api-calls.json.
+ */
+import type { FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
+import type { z } from 'zod';
+import { DecodeError, errorText, RequestError } from '../../core/errors.js';
+import { formatCidr, parseCidr } from '../../core/ip.js';
+import { attachRequest, detachRequest } from '../api-types.js';
+import type { Control } from '../control.js';
+import { runTemplate } from '../go-template.js';
+import { reportJson } from '../report-json.js';
+import { statusPage, statusPages } from '../status-pages.js';
+
+export interface Route {
+  readonly method: HTTPMethods;
+  /** `:name` stands for one part of the path. */
+  readonly path: string;
+  readonly handle: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
+}
+
+const TEXT = 'text/plain; charset=utf-8';
+/** Peers named in one call; a longer list is a mistake. */
+const MAX_PEERS_PER_REQUEST = 1000;
+
+/** An empty answer has no content type, like the original's. */
+export function sendText(reply: FastifyReply, status: number, text: string): FastifyReply {
+  reply.code(status);
+  return text === '' ? reply.send() : reply.type(TEXT).send(text);
+}
+
+const sendJson = (reply: FastifyReply, value: unknown): FastifyReply =>
+  reply
+    .code(200)
+    .type('application/json')
+    .send(`${JSON.stringify(value)}\n`);
+
+/** From the query, and for POST and PUT from a form body first. */
+function parameters(request: FastifyRequest, name: string): readonly string[] {
+  const query = request.query as URLSearchParams;
+  const form = request.body instanceof URLSearchParams ? request.body.getAll(name) : [];
+  return [...form, ...query.getAll(name)];
+}
+
+function switchParameter(request: FastifyRequest, name: string): boolean {
+  const value = parameters(request, name)[0] ?? 'false';
+  if (/^(1|t|true)$/i.test(value)) return true;
+  if (/^(0|f|false|)$/i.test(value)) return false;
+  throw new RequestError('bad-switch', `${name}: expected true or false`);
+}
+
+function cidrParameter(request: FastifyRequest): string {
+  const { ip, length } = request.params as { ip: string; length: string };
+  try {
+    return formatCidr(parseCidr(`${ip}/${length}`));
+  } catch (error) {
+    throw new RequestError('cidr-invalid', errorText(error));
+  }
+}
+
+function jsonBody<T extends z.ZodType>(schema: T, request: FastifyRequest): z.output<T> {
+  const type = request.headers['content-type'] ?? '';
+  if (!type.startsWith('application/json')) {
+    throw new RequestError('not-json', 'expected a body of type application/json');
+  }
+  const result = schema.safeParse(request.body);
+  if (result.success) return result.data;
+  const issues = result.error.issues.map((issue) => {
+    const field = issue.path.join('.');
+    return field === '' ? issue.message : `${field}: ${issue.message}`;
+  });
+  throw new RequestError('bad-body', issues.join('; '));
+}
+
+export function metricsRoutes(control: Control): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/metrics',
+      handle: async (_request, reply) =>
+        reply.type('text/plain; version=0.0.4; charset=utf-8').send(await control.metrics()),
+    },
+  ];
+}
+
+/** Read-only. */
+export function statusRoutes(control: Control): Route[] {
+  const statusCode = (): number => (control.ready() ? 200 : 503);
+  return [
+    ...metricsRoutes(control),
+    {
+      method: 'GET',
+      path: '/status',
+      handle: async (_request, reply) =>
+        sendText(reply, statusCode(), statusPage(await control.report())),
+    },
+    ...[...statusPages].map(
+      ([name, render]): Route => ({
+        method: 'GET',
+        path: `/status/${name}`,
+        handle: async (_request, reply) => {
+          const page = render(await control.report());
+          if (page === null) return sendText(reply, 404, `${name} is switched off\n`);
+          return sendText(reply, statusCode(), page);
+        },
+      }),
+    ),
+    { method: 'GET', path: '/report', handle: (request, reply) => report(control, request, reply) },
+  ];
+}
+
+/** JSON only for exactly this header; everything else is a template. */
+async function report(control: Control, request: FastifyRequest, reply: FastifyReply) {
+  if (request.headers.accept === 'application/json') {
+    return reply.type('application/json').send(reportJson(await control.report(), 4));
+  }
+  const formats = parameters(request, 'format');
+  if (formats.length !== 1) {
+    throw new RequestError('format-missing', 'error: must supply one format parameter');
+  }
+  const data = await control.report();
+  try {
+    const result = runTemplate(formats[0] as string, data);
+    if (result.ok) return sendText(reply, 200, result.text);
+    return sendText(reply, 500, `${result.text}error during template execution\n`);
+  } catch (error) {
+    if (error instanceof DecodeError) throw new RequestError(error.code, error.message);
+    throw error;
+  }
+}
+
+/** Everything: these change the network. */
+export function controlRoutes(control: Control): Route[] {
+  return [
+    ...statusRoutes(control),
+    ...peerRoutes(control),
+    ...exposeRoutes(control),
+    ...workloadRoutes(control),
+    {
+      method: 'POST',
+      path: '/reset',
+      handle: async (_request, reply) => {
+        await control.reset();
+        return sendText(reply, 204, '');
+      },
+    },
+    {
+      method: 'POST',
+      path: '/stop',
+      handle: async (_request, reply) => {
+        reply.raw.once('close', () => control.stop());
+        return sendText(reply, 202, '');
+      },
+    },
+  ];
+}
+
+function peerRoutes(control: Control): Route[] {
+  const peersOf = (request: FastifyRequest): readonly string[] => {
+    const peers = parameters(request, 'peer');
+    if (peers.length <= MAX_PEERS_PER_REQUEST) return peers;
+    throw new RequestError('too-many-peers', `peer: expected at most ${MAX_PEERS_PER_REQUEST}`);
+  };
+  return [
+    {
+      method: 'POST',
+      path: '/connect',
+      handle: async (request, reply) => {
+        const peers = peersOf(request);
+        const faults = await control.connect(peers, switchParameter(request, 'replace'));
+        if (faults.length > 0) throw new RequestError('peer-invalid', faults.join('\n'));
+        return sendText(reply, 200, '');
+      },
+    },
+    {
+      method: 'POST',
+      path: '/forget',
+      handle: async (request, reply) => {
+        await control.forget(peersOf(request));
+        return sendText(reply, 200, '');
+      },
+    },
+    // Both exist without allocator, too: then there is nothing to hand over.
+    {
+      method: 'DELETE',
+      path: '/peer',
+      handle: async (_request, reply) => sendText(reply, 204, ''),
+    },
+    {
+      method: 'DELETE',
+      path: '/peer/:name',
+      handle: async (request, reply) => {
+        const { name } = request.params as { name: string };
+        return sendText(reply, 200, `0 IPs taken over from ${name}\n`);
+      },
+    },
+  ];
+}
+
+function exposeRoutes(control: Control): Route[] {
+  return [
+    {
+      method: 'POST',
+      path: '/expose/:ip/:length',
+      handle: async (request, reply) => {
+        const cidr = cidrParameter(request);
+        const masquerade = !switchParameter(request, 'skipNAT');
+        try {
+          await control.expose(cidr, { masquerade });
+        } catch (error) {
+          if (error instanceof RequestError) throw error;
+          throw new RequestError('expose-failed', `unable to expose: ${errorText(error)}`, 500);
+        }
+        return sendText(reply, 204, '');
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/expose/:ip/:length',
+      handle: async (request, reply) => {
+        await control.hide(cidrParameter(request));
+        return sendText(reply, 204, '');
+      },
+    },
+    {
+      method: 'GET',
+      path: '/exposures',
+      handle: async (_request, reply) => sendJson(reply, { exposures: await control.exposures() }),
+    },
+  ];
+}
+
+function workloadRoutes(control: Control): Route[] {
+  return [
+    {
+      method: 'POST',
+      path: '/attach',
+      handle: async (request, reply) => {
+        const { target, cidrs, options } = jsonBody(attachRequest, request);
+        return sendJson(reply, { addresses: await control.attach(target, cidrs, options) });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/detach',
+      handle: async (request, reply) => {
+        const { target, cidrs } = jsonBody(detachRequest, request);
+        return sendJson(reply, { addresses: await control.detach(target, cidrs) });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/attachments',
+      handle: async (_request, reply) =>
+        sendJson(reply, { attachments: await control.attachments() }),
+    },
+  ];
+}

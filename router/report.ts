@@ -1,0 +1,222 @@
+/**
+ * The report: one object that status pages, templates and metrics are made from. Its keys, their
+ * order and their spelling are the original's; what is new stands under `WeaveNet`.
+ * Source: reference/http-api.md 7 (connection states), 8.
+ */
+import { formatMac } from '../core/mac.js';
+import { formatPeerName, type PeerName, UNKNOWN_PEER } from '../core/peer-name.js';
+import type { DataPlaneStatus } from '../fastdp/status.js';
+import type { ConnectionStatus, MeshStatus } from '../mesh/status.js';
+import type {
+  Report,
+  ReportConnection,
+  ReportDns,
+  ReportExtras,
+  ReportIpam,
+  ReportMac,
+  ReportRouter,
+} from './api-types.js';
+import { mapOf, presentList } from './report-json.js';
+
+export interface ReportInput {
+  readonly ready: boolean;
+  readonly version: string;
+  readonly port: number;
+  readonly pid: number;
+  readonly wallMs: number;
+  /** Name of the device that takes frames from the bridge. */
+  readonly tapName: string;
+  readonly mesh: MeshStatus;
+  /** null while the data plane does not answer. */
+  readonly dataPlane: DataPlaneStatus | null;
+  /** Diagnostics of each overlay by its name. */
+  readonly overlays: Readonly<Record<string, unknown>>;
+  readonly apiRejections: Readonly<Record<string, number>>;
+  /** Sentences from other parts than the mesh. */
+  readonly warnings: readonly string[];
+  readonly ipam?: ReportIpam;
+  readonly dns?: ReportDns;
+}
+
+/** The original's zero time. */
+const NEVER = '0001-01-01T00:00:00Z';
+
+export function buildReport(input: ReportInput): Report {
+  return {
+    Ready: input.ready,
+    Version: input.version,
+    VersionCheck: { Enabled: false, Success: false, NewVersion: '', NextCheckAt: NEVER },
+    Router: buildRouter(input),
+    IPAM: input.ipam,
+    DNS: input.dns,
+    Proxy: undefined,
+    Plugin: undefined,
+    WeaveNet: buildExtras(input),
+  };
+}
+
+function buildRouter(input: ReportInput): ReportRouter {
+  const { mesh, dataPlane } = input;
+  return {
+    Protocol: 'weave',
+    ProtocolMinVersion: mesh.protocolMinVersion,
+    ProtocolMaxVersion: mesh.protocolMaxVersion,
+    Encryption: mesh.encryption,
+    PeerDiscovery: mesh.discovery,
+    Name: formatPeerName(mesh.name),
+    NickName: mesh.nickname,
+    Port: input.port,
+    Peers: mesh.peers.map((peer) => ({
+      Name: formatPeerName(peer.name),
+      NickName: peer.nickname,
+      UID: peer.uid,
+      ShortID: peer.shortId ?? 0,
+      Version: peer.version,
+      Connections: peer.connections.map((connection) => ({
+        Name: formatPeerName(connection.peer),
+        NickName: connection.nickname,
+        Address: connection.address,
+        Outbound: connection.outbound,
+        Established: connection.established,
+      })),
+    })),
+    UnicastRoutes: unicastRoutes(mesh),
+    BroadcastRoutes: mesh.routes.broadcast.map((route) => ({
+      Source: formatPeerName(route.source),
+      Via: route.via.map(formatPeerName),
+    })),
+    Connections: mesh.connections.map((connection) => buildConnection(connection, mesh.encryption)),
+    TerminationCount: mesh.terminationCount,
+    Targets: mesh.targets,
+    OverlayDiagnostics: mapOf(input.overlays),
+    TrustedSubnets: presentList([...mesh.trustedSubnets]),
+    Interface: `${input.tapName} (via TAP)`,
+    CaptureStats: mapOf<number>(
+      dataPlane === null
+        ? {}
+        : {
+            PacketsReceived: dataPlane.framesCaptured,
+            PacketsInjected: dataPlane.framesInjected,
+          },
+    ),
+    MACs: dataPlane === null ? [] : buildMacs(dataPlane, mesh, input.wallMs),
+  };
+}
+
+/** The original lists a route to itself, through nobody. */
+function unicastRoutes(mesh: MeshStatus): readonly { Dest: string; Via: string }[] {
+  const routes = mesh.routes.unicast.map((route) => ({
+    Dest: formatPeerName(route.dest),
+    Via: formatPeerName(route.via),
+  }));
+  const own = formatPeerName(mesh.name);
+  if (routes.some((route) => route.Dest === own)) return routes;
+  return [{ Dest: own, Via: formatPeerName(UNKNOWN_PEER) }, ...routes];
+}
+
+function buildConnection(connection: ConnectionStatus, password: boolean): ReportConnection {
+  const { overlay, attributes } = connection;
+  return {
+    Address: connection.address,
+    Outbound: connection.outbound,
+    State: connection.state,
+    Info: connectionInfo(connection, password),
+    Attrs: overlay === null ? null : mapOf({ name: overlay, ...attributes }),
+  };
+}
+
+function connectionInfo(connection: ConnectionStatus, password: boolean): string {
+  const { state, lastError, retryAt } = connection;
+  switch (state) {
+    case 'established':
+    case 'pending': {
+      const word = isDataEncrypted(connection) ? 'encrypted' : 'unencrypted';
+      const peer = connection.peer;
+      const who = peer === null ? '' : `${formatPeerName(peer.name)}(${peer.nickname})`;
+      const seal = password ? `${word.padEnd(11)} ` : '';
+      return `${seal}${(connection.overlay ?? 'none').padEnd(6)} ${who}`;
+    }
+    case 'connecting':
+      return '';
+    case 'retrying':
+      return lastError?.text ?? '';
+    case 'failed':
+      return `${lastError?.text ?? ''}, retry: ${retryText(retryAt)}`;
+    case 'waiting':
+      return `until: ${retryText(retryAt)}`;
+  }
+}
+
+/**
+ * A session sealed with a password may still carry data in the clear (trusted subnets). The overlay
+ * tells once it knows its MTU; before that the session's own state is the better guess.
+ */
+function isDataEncrypted(connection: ConnectionStatus): boolean {
+  const { encrypted, mtu } = connection.attributes;
+  if (typeof encrypted === 'boolean') return encrypted;
+  return mtu === undefined && connection.encrypted;
+}
+
+/** `2026-11-22 20:31:05.966 +0000 UTC`; scripts of the original's users search for `never`. */
+function retryText(at: number | 'never' | null): string {
+  if (at === 'never') return 'never';
+  if (at === null) return 'now';
+  return new Date(at).toISOString().replace('T', ' ').replace('Z', ' +0000 UTC');
+}
+
+function nicknames(mesh: MeshStatus): ReadonlyMap<PeerName, string> {
+  return new Map(mesh.peers.map((peer) => [peer.name, peer.nickname]));
+}
+
+function buildMacs(dataPlane: DataPlaneStatus, mesh: MeshStatus, wallMs: number): ReportMac[] {
+  const names = nicknames(mesh);
+  return dataPlane.macs.map((entry) => ({
+    Mac: formatMac(entry.mac),
+    Name: formatPeerName(entry.peer),
+    NickName: names.get(entry.peer) ?? '',
+    LastSeen: new Date(wallMs - entry.ageMs).toISOString(),
+  }));
+}
+
+function buildExtras(input: ReportInput): ReportExtras {
+  const { mesh, dataPlane } = input;
+  const names = nicknames(mesh);
+  return {
+    Warnings: presentList([...mesh.warnings, ...input.warnings]),
+    Connections: presentList(
+      mesh.connections.map((connection) => ({
+        Address: connection.address,
+        Overlay: connection.overlay,
+        OverlayReason: connection.overlayReason,
+        ErrorCode: connection.lastError?.code ?? null,
+        ProtocolVersion: connection.protocolVersion,
+      })),
+    ),
+    Counters: mapOf(mesh.counters),
+    ApiRejections: mapOf(input.apiRejections),
+    DataPlane:
+      dataPlane === null
+        ? null
+        : {
+            FramesCaptured: dataPlane.framesCaptured,
+            FramesInjected: dataPlane.framesInjected,
+            DatagramsSealed: dataPlane.datagramsSealed,
+            DatagramsOpened: dataPlane.datagramsOpened,
+            MacMoves: dataPlane.macMoves,
+            Drops: mapOf(dataPlane.drops),
+            Traffic: presentList(
+              dataPlane.traffic.map((traffic) => ({
+                Peer: formatPeerName(traffic.peer),
+                NickName: names.get(traffic.peer) ?? '',
+                FramesSent: traffic.framesSent,
+                BytesSent: traffic.bytesSent,
+                FramesReceived: traffic.framesReceived,
+                BytesReceived: traffic.bytesReceived,
+                DatagramsSent: traffic.datagramsSent,
+                DatagramsReceived: traffic.datagramsReceived,
+              })),
+            ),
+          },
+    Process: { Pid: input.pid },
+  };
+}
