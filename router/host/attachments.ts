@@ -1,0 +1,145 @@
+/**
+ * Lists the workloads on the bridge, however they got there: by us, by an earlier run, by Weave
+ * Net 2. Docker is not asked; what counts is a veth on the bridge whose other end is elsewhere.
+ * Source: reference/cli.md 9 (`ps`).
+ */
+import { errorText } from '../../core/errors.js';
+import { formatCidr } from '../../core/ip.js';
+import type { Bridge } from './bridge.js';
+import { MAX_BRIDGE_MTU } from './bridge-plan.js';
+import { type LinkState, parseLinks } from './link-state.js';
+import { NFT_TABLE, workloadPortName } from './names.js';
+import type { HostModules, KnownNetns, NetnsHandle } from './ports.js';
+import { DELETE_TABLE } from './rulesets.js';
+
+export interface Attachment {
+  /** What the user called it at attach, else the name of its namespace or a process id. */
+  readonly target: string;
+  readonly netnsPath: string;
+  readonly interfaceName: string;
+  /** The end on the host. */
+  readonly portName: string;
+  readonly mac: string;
+  readonly mtuBytes: number;
+  /** `a.b.c.d/n` */
+  readonly cidrs: readonly string[];
+}
+
+interface Match {
+  readonly known: KnownNetns;
+  readonly port: LinkState;
+  readonly link: LinkState;
+}
+
+export class Attachments {
+  readonly #bridge: Bridge;
+  readonly #modules: HostModules;
+
+  constructor(bridge: Bridge, modules: HostModules) {
+    this.#bridge = bridge;
+    this.#modules = modules;
+  }
+
+  async list(): Promise<Attachment[]> {
+    return (await this.#matches()).map(({ known, port, link }) => ({
+      target: port.alias === '' ? known.target : port.alias,
+      netnsPath: known.path,
+      interfaceName: link.name,
+      portName: port.name,
+      mac: link.mac,
+      mtuBytes: link.mtu,
+      cidrs: link.addresses.map(formatCidr),
+    }));
+  }
+
+  /**
+   * Workloads of Weave Net 2 may send packets larger than any TAP device takes (it used 65 535);
+   * those would vanish without a word.
+   */
+  async clampMtu(): Promise<void> {
+    const { ip, netns, log } = this.#modules;
+    for (const { known, port, link } of await this.#matches()) {
+      if (link.mtu <= MAX_BRIDGE_MTU && port.mtu <= MAX_BRIDGE_MTU) continue;
+      await this.#inside(known, async (handle) => {
+        await ip.batch(handle, [`link set dev ${link.name} mtu ${MAX_BRIDGE_MTU}`]);
+        await ip.batch(netns.host, [`link set dev ${port.name} mtu ${MAX_BRIDGE_MTU}`]);
+        log.info('Lowered the MTU of a workload', { target: known.target, mtu: MAX_BRIDGE_MTU });
+      });
+    }
+  }
+
+  /** Takes our rules out of all workloads, before their interfaces go. */
+  async removeRules(): Promise<void> {
+    const { nft } = this.#modules;
+    for (const { known } of await this.#matches()) {
+      await this.#inside(known, async (handle) => {
+        if ((await nft.listTable(handle, NFT_TABLE)) !== null) {
+          await nft.apply(handle, DELETE_TABLE);
+        }
+      });
+    }
+  }
+
+  async #matches(): Promise<Match[]> {
+    const { netns } = this.#modules;
+    const { bridge, links } = await this.#bridge.require();
+    const ports = links.filter(
+      (link) => link.kind === 'veth' && link.master === bridge.name && link.peerElsewhere,
+    );
+    const found: Match[] = [];
+    const unknown = new Map(ports.map((port) => [port.name, port]));
+    const namespaces = netns.list().filter(({ inode }) => inode !== netns.host.inode);
+    // Names of our own making lead to their namespace directly.
+    for (const known of namespaces) {
+      const port = unknown.get(workloadPortName(known.inode));
+      if (port === undefined) continue;
+      const link = (await this.#linksIn(known)).find((other) => isPair(port, other));
+      if (link === undefined) continue;
+      unknown.delete(port.name);
+      found.push({ known, port, link });
+    }
+    for (const known of unknown.size === 0 ? [] : namespaces) {
+      const inside = await this.#linksIn(known);
+      for (const port of [...unknown.values()]) {
+        const link = inside.find((other) => isPair(port, other));
+        if (link === undefined) continue;
+        unknown.delete(port.name);
+        found.push({ known, port, link });
+      }
+    }
+    return found.sort((a, b) => a.port.index - b.port.index);
+  }
+
+  async #linksIn(known: KnownNetns): Promise<LinkState[]> {
+    const { ip } = this.#modules;
+    let links: LinkState[] = [];
+    await this.#inside(known, async (handle) => {
+      links = parseLinks(await ip.query(handle, ['addr', 'show']));
+    });
+    return links;
+  }
+
+  /** A workload may end at any moment; that is no error of a listing. */
+  async #inside(known: KnownNetns, work: (handle: NetnsHandle) => Promise<void>): Promise<void> {
+    const { netns, log } = this.#modules;
+    let handle: NetnsHandle | null = null;
+    try {
+      handle = netns.open(known.path);
+      if (handle.inode === known.inode) await work(handle);
+    } catch (error) {
+      log.debug('workload not reachable', { target: known.target, error: errorText(error) });
+    } finally {
+      handle?.close();
+    }
+  }
+}
+
+/**
+ * Both ends name each other's index. Numbers repeat between namespaces, so this can in theory match
+ * two halves of different pairs, but only if both are veths with the very same two numbers.
+ */
+function isPair(port: LinkState, inside: LinkState): boolean {
+  return (
+    inside.kind === 'veth' && inside.index === port.peerIndex && inside.peerIndex === port.index
+  );
+}

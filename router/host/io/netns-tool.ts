@@ -1,0 +1,123 @@
+/** Network namespaces of this host over files and sys/netns.ts. Source: namespaces(7), ip-netns(8). */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+} from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { errorCode, RequestError } from '../../../core/errors.js';
+import { sendGratuitousArp } from '../../../sys/arp.js';
+import { withNetns } from '../../../sys/netns.js';
+import type { KnownNetns, NetnsHandle, NetnsTool } from '../ports.js';
+
+const NAMED_DIRS = ['/run/netns', '/var/run/netns'];
+/** The kernel enables the bridge port of a fresh pair a moment after its ends are up. */
+const PORT_SETTLE_MS = 2;
+
+export interface NetnsToolOptions {
+  /** Where the processes of the host show: `--proc-path`. */
+  readonly procPath: string;
+  /** Another namespace in the place of the router's own; for tests that hold several hosts. */
+  readonly hostNetnsPath?: string;
+}
+
+export function createNetnsTool({ procPath, hostNetnsPath }: NetnsToolOptions): NetnsTool {
+  const host = hostNetnsPath === undefined ? ownNetns() : openNetns(hostNetnsPath);
+  const inside = <T>(netns: NetnsHandle, work: () => T): T =>
+    netns.path === null ? work() : withNetns(netns.path, work);
+  return {
+    host,
+    open: openNetns,
+    findNamed,
+    findProcess: (pid) => {
+      const path = `${procPath}/${pid}/ns/net`;
+      return inodeOf(path) === null ? null : path;
+    },
+    list: () => listNetns(procPath),
+    async announce(netns, interfaceName, address): Promise<void> {
+      await delay(PORT_SETTLE_MS);
+      inside(netns, () => sendGratuitousArp(interfaceName, address));
+    },
+    // `thread-self`: this thread alone is in the namespace at that moment.
+    isCaptured: (netns, interfaceIndex) =>
+      inside(netns, () => readFileSync('/proc/thread-self/net/packet', 'utf8'))
+        .split('\n')
+        .slice(1)
+        .some((line) => Number(line.trim().split(/\s+/)[4]) === interfaceIndex),
+  };
+}
+
+function ownNetns(): NetnsHandle {
+  return { path: null, inode: statSync('/proc/thread-self/ns/net').ino, close: () => {} };
+}
+
+function openNetns(path: string): NetnsHandle {
+  let fd: number;
+  try {
+    // Non-blocking, since a path from a user may be a pipe that nobody writes to.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    const text = `no network namespace at ${path} (${errorCode(error)})`;
+    throw new RequestError('netns-not-found', text);
+  }
+  let isOpen = true;
+  const handle: NetnsHandle = {
+    // Through the descriptor, so that every later step means the same namespace as this one, and
+    // no odd character of the path reaches a tool's command line.
+    path: `/proc/${process.pid}/fd/${fd}`,
+    inode: fstatSync(fd).ino,
+    close: () => {
+      if (isOpen) closeSync(fd);
+      isOpen = false;
+    },
+  };
+  try {
+    withNetns(handle.path as string, () => {});
+    return handle;
+  } catch {
+    handle.close();
+    throw new RequestError('netns-invalid', `${path} is not a network namespace`);
+  }
+}
+
+function findNamed(name: string): string | null {
+  if (name === '' || name === '.' || name === '..' || name.includes('/')) return null;
+  const paths = NAMED_DIRS.map((dir) => `${dir}/${name}`);
+  return paths.find((path) => inodeOf(path) !== null) ?? null;
+}
+
+/** Names before processes, so that a namespace is called by its name where it has one. */
+function listNetns(procPath: string): KnownNetns[] {
+  const byInode = new Map<number, KnownNetns>();
+  const add = (target: string, path: string): void => {
+    const inode = inodeOf(path);
+    if (inode !== null && !byInode.has(inode)) byInode.set(inode, { target, path, inode });
+  };
+  for (const dir of NAMED_DIRS) {
+    for (const name of entries(dir)) add(name, `${dir}/${name}`);
+  }
+  for (const pid of entries(procPath)) {
+    if (/^\d+$/.test(pid)) add(pid, `${procPath}/${pid}/ns/net`);
+  }
+  return [...byInode.values()];
+}
+
+function entries(dir: string): string[] {
+  try {
+    return readdirSync(dir).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+  } catch {
+    return [];
+  }
+}
+
+function inodeOf(path: string): number | null {
+  try {
+    return statSync(path).ino;
+  } catch {
+    return null;
+  }
+}
