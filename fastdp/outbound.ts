@@ -1,0 +1,52 @@
+/**
+ * The way of a frame out: capture → forward → fragment → seal → transmit. This file runs the
+ * stages over one captured frame; frames that are relayed join at the forwarding stage.
+ * Source: reference/wire-protocol.md 12.1.
+ */
+import type { PeerName } from '../core/peer-name.js';
+import type { Counters } from './counters.js';
+import { DropReason } from './drop-reason.js';
+import { FrameInfo } from './frame.js';
+import type { MacTable } from './mac-table.js';
+import { captureFrame } from './outbound/capture.js';
+import type { FrameForwarding } from './outbound/forward.js';
+
+export interface OutboundModules {
+  readonly macs: MacTable;
+  readonly forwarding: FrameForwarding;
+  readonly counters: Counters;
+}
+
+export class Outbound {
+  readonly #localPeer: PeerName;
+  readonly #macs: MacTable;
+  readonly #forwarding: FrameForwarding;
+  readonly #counters: Counters;
+  readonly #info = new FrameInfo();
+
+  constructor(options: { readonly localPeer: PeerName }, modules: OutboundModules) {
+    this.#localPeer = options.localPeer;
+    this.#macs = modules.macs;
+    this.#forwarding = modules.forwarding;
+    this.#counters = modules.counters;
+  }
+
+  /** @returns `none` if the frame went on its way to at least one neighbour. */
+  handleFrame(buffer: Uint8Array, offset: number, frameBytes: number, nowMs: number): DropReason {
+    const info = this.#info;
+    this.#counters.framesCaptured += 1;
+    const reason = captureFrame(info, buffer, offset, frameBytes, this.#macs, nowMs);
+    if (reason !== DropReason.none) return this.#counters.drop(reason);
+    const local = this.#localPeer;
+    const peer = this.#macs.lookup(info.destinationMac);
+    if (peer === local) return this.#counters.drop(DropReason.localDestination);
+    if (peer !== -1) {
+      const destination = peer as PeerName;
+      return this.#forwarding.unicast(info, buffer, offset, frameBytes, local, destination, null);
+    }
+    const sent = this.#forwarding.broadcast(info, buffer, offset, frameBytes, local, null);
+    // The stage counts per neighbour; having none at all is counted here.
+    if (sent === DropReason.noRoute) this.#counters.drop(sent);
+    return sent;
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Second stage outwards, shared with relaying: from peers to links, then through the fitting and
+ * sealing stages. A frame never goes back over the link it came from, which ends most loops while
+ * routers disagree about the topology. Source: reference/wire-protocol.md 12.3, 12.4, note C15.
+ */
+import type { PeerName } from '../../core/peer-name.js';
+import type { Counters } from '../counters.js';
+import { DropReason } from '../drop-reason.js';
+import type { FrameInfo } from '../frame.js';
+import { buildTooBig, MAX_TOO_BIG_FRAME_BYTES } from '../icmp.js';
+import type { Link } from '../link.js';
+import type { Routes } from '../routes.js';
+import { MAX_FRAME_BYTES } from '../wire.js';
+import { Fit, type FragmentSink, fitFrame, fragmentFrame } from './fragment.js';
+import type { Sealer } from './seal.js';
+
+/**
+ * Takes an ICMP answer that the stage made: a frame at `buffer[0]`, from the peer the offending
+ * frame was for, to the peer it came from. Valid during the call.
+ */
+export type AnswerSink = (
+  buffer: Uint8Array,
+  frameBytes: number,
+  source: PeerName,
+  destination: PeerName,
+) => void;
+
+export interface ForwardModules {
+  readonly routes: Routes;
+  readonly sealer: Sealer;
+  readonly counters: Counters;
+}
+
+export class FrameForwarding implements FragmentSink {
+  readonly #routes: Routes;
+  readonly #sealer: Sealer;
+  readonly #counters: Counters;
+  readonly #answer = new Uint8Array(MAX_TOO_BIG_FRAME_BYTES);
+  /** Fragments are built here one after the other; each is copied before the next. */
+  readonly #fragment = new Uint8Array(MAX_FRAME_BYTES + 14);
+  /** Where the fragments of the frame in hand go. */
+  #fragmentLink: Link | null = null;
+  #fragmentSource = 0 as PeerName;
+  #fragmentDestination = 0 as PeerName;
+  #fragmentResult: DropReason = DropReason.none;
+  /** Set once by the owner before the first frame. */
+  onAnswer: AnswerSink = () => {};
+
+  constructor(modules: ForwardModules) {
+    this.#routes = modules.routes;
+    this.#sealer = modules.sealer;
+    this.#counters = modules.counters;
+  }
+
+  /** @param from link the frame was received over; null if it starts here. */
+  unicast(
+    info: FrameInfo,
+    buffer: Uint8Array,
+    offset: number,
+    frameBytes: number,
+    source: PeerName,
+    destination: PeerName,
+    from: Link | null,
+  ): DropReason {
+    const link = this.#routes.nextLink(destination);
+    if (link === null) {
+      const reason = this.#routes.hasRoute(destination)
+        ? DropReason.noConnection
+        : DropReason.noRoute;
+      return this.#counters.drop(reason);
+    }
+    if (link === from) return this.#counters.drop(DropReason.returnsToSender);
+    return this.#counters.drop(
+      this.#send(link, info, buffer, offset, frameBytes, source, destination, false),
+    );
+  }
+
+  /** @returns `none` if at least one neighbour gets the frame. */
+  broadcast(
+    info: FrameInfo,
+    buffer: Uint8Array,
+    offset: number,
+    frameBytes: number,
+    source: PeerName,
+    from: Link | null,
+  ): DropReason {
+    const links = this.#routes.broadcastLinks(source);
+    let result: DropReason = DropReason.noRoute;
+    for (let i = 0; i < links.length; i++) {
+      const link = links[i] as Link;
+      const reason =
+        link === from
+          ? DropReason.returnsToSender
+          : this.#send(link, info, buffer, offset, frameBytes, source, link.remotePeer, true);
+      this.#counters.drop(reason);
+      if (result !== DropReason.none) result = reason;
+    }
+    return result;
+  }
+
+  handleFragment(buffer: Uint8Array, frameBytes: number): boolean {
+    this.#fragmentResult = this.#sealer.append(
+      this.#fragmentLink as Link,
+      true,
+      this.#fragmentSource,
+      this.#fragmentDestination,
+      buffer,
+      0,
+      frameBytes,
+    );
+    return this.#fragmentResult === DropReason.none;
+  }
+
+  /** Fits the frame to the link and passes it on; the caller counts the result. */
+  #send(
+    link: Link,
+    info: FrameInfo,
+    buffer: Uint8Array,
+    offset: number,
+    frameBytes: number,
+    source: PeerName,
+    destination: PeerName,
+    isBroadcast: boolean,
+  ): DropReason {
+    const forwarder = link.forwarder;
+    if (forwarder.remotePort === 0) return DropReason.noAddress;
+    const mtu = forwarder.mtu;
+    const trusted = forwarder.stackFragmentationTrusted;
+    const fit = fitFrame(info, frameBytes, mtu, trusted, isBroadcast);
+    switch (fit) {
+      case Fit.df:
+      case Fit.nonDf:
+        return this.#sealer.append(
+          link,
+          fit === Fit.df,
+          source,
+          destination,
+          buffer,
+          offset,
+          frameBytes,
+        );
+      case Fit.fragment:
+        this.#fragmentLink = link;
+        this.#fragmentSource = source;
+        this.#fragmentDestination = destination;
+        return fragmentFrame(info, buffer, offset, frameBytes, mtu, this.#fragment, this)
+          ? this.#fragmentResult
+          : DropReason.notFragmentable;
+      case Fit.answer: {
+        const bytes = buildTooBig(this.#answer, info, buffer, offset, frameBytes, mtu);
+        if (bytes === 0) return DropReason.tooBigSilent;
+        this.onAnswer(this.#answer, bytes, destination, source);
+        return DropReason.tooBigAnswered;
+      }
+      case Fit.drop:
+        return DropReason.tooBigBroadcast;
+    }
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * Fourth stage outwards: collects frames for one hop and DF class into datagrams and seals them.
+ * Source: reference/wire-protocol.md 10.2, 10.4, 10.8.
+ *
+ * Frames wait only until the end of the batch they came in. A frame that nearly fills a datagram
+ * goes straight into the port's arena; smaller ones are gathered in a builder of their hop and
+ * class, of which a fixed number exist. The sealer owns the builders; the arena is the port's.
+ */
+
+import { MAX_DATAGRAM_BYTES } from '../../core/limits.js';
+import type { PeerName } from '../../core/peer-name.js';
+import type { Counters } from '../counters.js';
+import { DropReason } from '../drop-reason.js';
+import { type Link, NONCE_SEQUENCE_OFFSET } from '../link.js';
+import type { DatagramPort, Secretbox } from '../ports.js';
+import {
+  BOX_OFFSET,
+  copyBytes,
+  RECORD_HEADER_BYTES,
+  SEQUENCE_OFFSET,
+  writeRecordHeader,
+  writeU32,
+  writeU48,
+} from '../wire.js';
+import { transmit } from './transmit.js';
+
+const BUILDER_COUNT = 16;
+/** If less than this is left, no further frame is expected to fit: record header and ARP. */
+const LEAST_RECORD_BYTES = RECORD_HEADER_BYTES + 42;
+/** While the path MTU is unknown, gathering frames must not make a datagram any link refuses. */
+const CAUTIOUS_PAYLOAD_BYTES = 1200;
+const DF_BIT = 0x8000_0000;
+
+/** Records that wait to become a datagram. */
+interface Builder {
+  readonly records: Uint8Array;
+  recordBytes: number;
+  link: Link | null;
+  df: boolean;
+}
+
+export interface SealerModules {
+  readonly datagrams: DatagramPort;
+  readonly secretbox: Secretbox;
+  readonly counters: Counters;
+}
+
+export class Sealer {
+  readonly #localPeer: PeerName;
+  readonly #datagrams: DatagramPort;
+  readonly #secretbox: Secretbox;
+  readonly #counters: Counters;
+  /** Those with records come first, oldest first. BOUNDED by BUILDER_COUNT. */
+  readonly #builders: Builder[] = [];
+  #openCount = 0;
+
+  constructor(options: { readonly localPeer: PeerName }, modules: SealerModules) {
+    this.#localPeer = options.localPeer;
+    this.#datagrams = modules.datagrams;
+    this.#secretbox = modules.secretbox;
+    this.#counters = modules.counters;
+    for (let i = 0; i < BUILDER_COUNT; i++) {
+      const records = new Uint8Array(MAX_DATAGRAM_BYTES);
+      this.#builders.push({ records, recordBytes: 0, link: null, df: false });
+    }
+  }
+
+  /**
+   * Takes one frame. It leaves at the latest with `sealAll`, in order within its hop and class.
+   * @returns `none`, or `exceedsDatagram`. The caller has checked that the address is known.
+   */
+  append(
+    link: Link,
+    df: boolean,
+    source: PeerName,
+    destination: PeerName,
+    buffer: Uint8Array,
+    offset: number,
+    frameBytes: number,
+  ): DropReason {
+    const recordBytes = RECORD_HEADER_BYTES + frameBytes;
+    const maxPayload = link.forwarder.maxPayloadBytes;
+    const hardLimit = (df ? maxPayload : MAX_DATAGRAM_BYTES) - link.overheadBytes;
+    if (recordBytes > hardLimit) return DropReason.exceedsDatagram;
+    const gatherLimit =
+      (link.forwarder.mtuKnown ? maxPayload : CAUTIOUS_PAYLOAD_BYTES) - link.overheadBytes;
+    let builder = this.#findOpen(link, df);
+    if (builder !== null && builder.recordBytes + recordBytes > gatherLimit) {
+      this.#seal(builder);
+      builder = null;
+    }
+    link.traffic.framesSent += 1;
+    link.traffic.bytesSent += frameBytes;
+    if (builder === null) {
+      if (recordBytes + LEAST_RECORD_BYTES > gatherLimit) {
+        const at = this.#reserve(link, recordBytes);
+        const frameAt = writeRecordHeader(
+          this.#datagrams.arena,
+          at + link.overheadBytes,
+          source,
+          destination,
+          frameBytes,
+        );
+        copyBytes(buffer, offset, this.#datagrams.arena, frameAt, frameBytes);
+        this.#finish(link, df, at, recordBytes);
+        return DropReason.none;
+      }
+      builder = this.#open(link, df);
+    }
+    const records = builder.records;
+    const at = writeRecordHeader(records, builder.recordBytes, source, destination, frameBytes);
+    copyBytes(buffer, offset, records, at, frameBytes);
+    builder.recordBytes += recordBytes;
+    return DropReason.none;
+  }
+
+  /**
+   * Sends a frame of zeros to the neighbour itself, in a datagram of its own.
+   * @param uidHigh, uidLow bytes 14 to 21 of the frame, if it is long enough.
+   */
+  sendSpecial(link: Link, df: boolean, frameBytes: number, uidHigh: number, uidLow: number): void {
+    const recordBytes = RECORD_HEADER_BYTES + frameBytes;
+    const arena = this.#datagrams.arena;
+    const at = this.#reserve(link, recordBytes);
+    const records = at + link.overheadBytes;
+    const frameAt = writeRecordHeader(arena, records, this.#localPeer, link.remotePeer, frameBytes);
+    arena.fill(0, frameAt, frameAt + frameBytes);
+    if (frameBytes >= 22) {
+      writeU32(arena, frameAt + 14, uidHigh);
+      writeU32(arena, frameAt + 18, uidLow);
+    }
+    this.#finish(link, df, at, recordBytes);
+  }
+
+  /** The end of a batch: everything that waits becomes datagrams. */
+  sealAll(): void {
+    while (this.#openCount > 0) this.#seal(this.#builders[0] as Builder);
+  }
+
+  /** The connection is over; its waiting frames are lost. */
+  discard(link: Link): void {
+    for (let i = this.#openCount - 1; i >= 0; i--) {
+      const builder = this.#builders[i] as Builder;
+      if (builder.link === link) this.#release(i, builder);
+    }
+  }
+
+  #findOpen(link: Link, df: boolean): Builder | null {
+    for (let i = 0; i < this.#openCount; i++) {
+      const builder = this.#builders[i] as Builder;
+      if (builder.link === link && builder.df === df) return builder;
+    }
+    return null;
+  }
+
+  #open(link: Link, df: boolean): Builder {
+    if (this.#openCount === BUILDER_COUNT) this.#seal(this.#builders[0] as Builder);
+    const builder = this.#builders[this.#openCount] as Builder;
+    this.#openCount += 1;
+    builder.link = link;
+    builder.df = df;
+    return builder;
+  }
+
+  #seal(builder: Builder): void {
+    const index = this.#builders.indexOf(builder);
+    const link = builder.link as Link;
+    const recordBytes = builder.recordBytes;
+    const at = this.#reserve(link, recordBytes);
+    copyBytes(builder.records, 0, this.#datagrams.arena, at + link.overheadBytes, recordBytes);
+    this.#finish(link, builder.df, at, recordBytes);
+    this.#release(index, builder);
+  }
+
+  #release(index: number, builder: Builder): void {
+    builder.link = null;
+    builder.recordBytes = 0;
+    this.#openCount -= 1;
+    this.#builders.splice(index, 1);
+    this.#builders.push(builder);
+  }
+
+  #reserve(link: Link, recordBytes: number): number {
+    return this.#datagrams.reserve(link.overheadBytes + recordBytes);
+  }
+
+  /** Completes the datagram at `at`, whose records are in place. */
+  #finish(link: Link, df: boolean, at: number, recordBytes: number): void {
+    const arena = this.#datagrams.arena;
+    writeU48(arena, at, this.#localPeer);
+    if (link.key !== null) {
+      // The number is spent whether or not the system takes the datagram: a nonce never repeats.
+      const sequence = df ? link.nextSequenceDf++ : link.nextSequenceNonDf++;
+      const high = Math.floor(sequence / 0x1_0000_0000) | (df ? DF_BIT : 0);
+      const nonce = link.sendNonce;
+      writeU32(arena, at + SEQUENCE_OFFSET, high);
+      writeU32(arena, at + SEQUENCE_OFFSET + 4, sequence >>> 0);
+      writeU32(nonce, NONCE_SEQUENCE_OFFSET, high);
+      writeU32(nonce, NONCE_SEQUENCE_OFFSET + 4, sequence >>> 0);
+      this.#secretbox.seal(arena, at + BOX_OFFSET, recordBytes, nonce, link.key);
+      this.#counters.datagramsSealed += 1;
+    }
+    transmit(this.#datagrams, link, link.overheadBytes + recordBytes, df);
+  }
+}

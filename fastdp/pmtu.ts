@@ -1,0 +1,430 @@
+/**
+ * Finds how large an overlay packet may be to reach a neighbour unfragmented, and notices when
+ * that changes. A machine without sockets: tests go out through `pollTest`, and answers come back
+ * as "message too long" of the system or as "PMTU verified" of the neighbour.
+ * Source: reference/wire-protocol.md 10.7, notes C9, C10, C34.
+ *
+ *   idle ──start──▶ probe ──EMSGSIZE──▶ search ──▶ verified ◀──────────────┐
+ *                     │ no answer                   │ every 3 s of traffic │ answered
+ *                     ▼                             ▼                      │
+ *                   sweep ◀────no answer───────── verify ──────────────────┘
+ *                     └──▶ search (raising, from the best size answered)
+ *
+ * - probe: one frame too large for almost any link, so that the system tells its path MTU.
+ * - search: the original's bisection, eight tests a size with doubling waits.
+ * - verify: repeats a test of the size in use while large DF datagrams flow, which detects a path
+ *   that began to swallow them without an ICMP message.
+ * - sweep: tests of many common sizes at once; the best answer is in use about a second later.
+ *   The original's bisection would need some twenty seconds for that. A search whose first size
+ *   fails sends the same tests beside its own.
+ * - raising: looks for a larger size while the proven one stays in use; tried every 5 minutes.
+ */
+import type { Timeout } from '../core/clock.js';
+import { ETHERNET_HEADER_BYTES, MAX_DATAGRAM_BYTES } from '../core/limits.js';
+import { FIRST_PROBE_FRAME_BYTES, OUTER_HEADER_BYTES } from './wire.js';
+
+/** Overlay MTU while nothing is known: frames of any size are tried. */
+export const UNKNOWN_MTU = 65535;
+const ASSUMED_GOOD_MTU = 552;
+/** The least packet IPv4 must carry (RFC 791); the search ends here and takes it for granted. */
+const LEAST_MTU = 68;
+const PROBE_MTU = FIRST_PROBE_FRAME_BYTES - ETHERNET_HEADER_BYTES;
+const SEARCH_TESTS = 8;
+const SEARCH_WAIT_MS = 10;
+const PROBE_WAITS_MS = [400, 600, 1000];
+const VERIFY_WAITS_MS = [200, 300, 500, 500];
+const SWEEP_WAITS_MS = [250, 400, 650];
+const VERIFY_INTERVAL_MS = 3_000;
+const RAISE_INTERVAL_MS = 5 * 60_000;
+/** After a sweep without any answer the path is dead rather than narrow. */
+const SILENT_RETRY_MS = 5_000;
+/** How long a late answer to a test of a sweep may still raise the MTU. */
+const LATE_ANSWER_MS = 10_000;
+/** Assumed if the system refuses a size without telling which one it wants. */
+const COMMON_UNDERLAY_MTU = 1500;
+/** Underlay MTUs a sweep tries: Ethernet, jumbo, and what common tunnels leave of them. */
+const SWEEP_UNDERLAY_MTUS = [
+  8951, 4352, 2304, 1500, 1492, 1480, 1460, 1450, 1440, 1430, 1420, 1400, 1380, 1360, 1340, 1320,
+  1300, 1280, 1200, 1100, 1000, 800, 576,
+];
+
+export type PmtuState = 'idle' | 'probe' | 'search' | 'verified' | 'verify' | 'sweep';
+
+export interface PathMtuOptions {
+  /** Underlay IP packet minus overlay IP packet: 62 in the clear, 86 sealed. */
+  readonly overheadBytes: number;
+}
+
+export class PathMtu {
+  readonly #overheadBytes: number;
+  #state: PmtuState = 'idle';
+  #mtu = UNKNOWN_MTU;
+  #maxPayloadBytes = MAX_DATAGRAM_BYTES;
+  #known = false;
+  /** MTU last reported by `pollChange`. */
+  #reportedMtu = 0;
+  /** Size under test; 0 if none. */
+  #candidate = 0;
+  #good = 0;
+  #bad = 0;
+  /** An answer has confirmed `#good`. */
+  #proven = false;
+  /** The search looks upwards: `#mtu` stays in use until it ends. */
+  #raising = false;
+  /** Tests sent for the candidate, or rounds of a sweep. */
+  #sent = 0;
+  #deadlineMs: number | null = null;
+  #raiseAtMs = 0;
+  #largeTraffic = false;
+  /** Sizes of the last sweep, descending. BOUNDED by the list above plus one. */
+  #sweepMtus: number[] = [];
+  #sweepBest = 0;
+  #sweepTop = 0;
+  #lateUntilMs = 0;
+  /** Frames to send, oldest first. BOUNDED by one round of a sweep, which replaces it. */
+  #tests: number[] = [];
+
+  constructor(options: PathMtuOptions) {
+    this.#overheadBytes = options.overheadBytes;
+  }
+
+  get state(): PmtuState {
+    return this.#state;
+  }
+
+  /** Largest overlay IP packet for the DF class. */
+  get mtu(): number {
+    return this.#mtu;
+  }
+
+  /** Largest UDP payload for the DF class. */
+  get maxPayloadBytes(): number {
+    return this.#maxPayloadBytes;
+  }
+
+  /** A value was found, as opposed to the assumption at the start. */
+  get known(): boolean {
+    return this.#known;
+  }
+
+  get candidate(): number {
+    return this.#candidate;
+  }
+
+  /** The overlay works in both directions: find the MTU unless traffic has begun to already. */
+  start(nowMs: number): void {
+    if (this.#state === 'idle') this.#beginProbe(nowMs);
+  }
+
+  /** A DF datagram of more than trivial size was sent: the size in use is worth verifying. */
+  noteLargeTraffic(): void {
+    this.#largeTraffic = true;
+  }
+
+  /** The path may be another one, since the neighbour's address changed. */
+  handlePathChange(nowMs: number): void {
+    if (this.#state === 'verified' || this.#state === 'verify') this.#beginVerify(nowMs);
+  }
+
+  /**
+   * The system refused a DF datagram.
+   * @param pathMtuBytes what it holds for the path MTU, 0 if it does not say.
+   */
+  handleTooBig(pathMtuBytes: number, nowMs: number): void {
+    const reported = pathMtuBytes > 0 ? pathMtuBytes : COMMON_UNDERLAY_MTU;
+    const mtu = Math.max(LEAST_MTU, Math.min(UNKNOWN_MTU, reported - this.#overheadBytes));
+    if (this.#state === 'search') {
+      // Refusals of datagrams under way come in bursts; only news restarts the search.
+      if (mtu >= this.#candidate) return;
+      if (!this.#raising || mtu <= this.#mtu) {
+        this.#beginSearch(mtu, nowMs);
+        return;
+      }
+      this.#bad = mtu + 1;
+      this.#test(mtu, nowMs);
+      return;
+    }
+    if (!this.#known || mtu < this.#mtu) {
+      this.#beginSearch(mtu, nowMs);
+      return;
+    }
+    if (this.#state !== 'probe') return;
+    if (mtu > this.#mtu) this.#beginRaise(mtu + 1, mtu, nowMs);
+    else this.#settle(this.#mtu, nowMs);
+  }
+
+  /** "PMTU verified" arrived. Values that answer no test of ours are ignored. */
+  handleVerified(mtu: number, nowMs: number): void {
+    switch (this.#state) {
+      case 'search':
+        if (mtu === this.#candidate) {
+          this.#good = mtu;
+          this.#proven = true;
+          this.#search(nowMs);
+        } else this.#handleSweepAnswer(mtu, nowMs);
+        return;
+      case 'probe':
+        if (mtu === PROBE_MTU) this.#settle(UNKNOWN_MTU, nowMs);
+        return;
+      case 'verify':
+        if (mtu === this.#candidate) this.#settle(this.#mtu, nowMs);
+        return;
+      case 'sweep':
+        if (mtu > this.#sweepBest && this.#sweepMtus.includes(mtu)) this.#sweepBest = mtu;
+        if (this.#sweepBest === this.#sweepTop) this.#endSweep(nowMs);
+        return;
+      case 'verified':
+        if (this.#isLateAnswer(mtu, nowMs)) this.#settle(mtu, nowMs);
+        return;
+      case 'idle':
+    }
+  }
+
+  nextTimeout(): Timeout | null {
+    return this.#deadlineMs === null
+      ? null
+      : { atMs: this.#deadlineMs, reason: `pmtu-${this.#state}` };
+  }
+
+  handleTimeout(nowMs: number): void {
+    if (this.#deadlineMs === null || nowMs < this.#deadlineMs) return;
+    switch (this.#state) {
+      case 'idle':
+        return;
+      case 'probe':
+        this.#handleProbeTimeout(nowMs);
+        return;
+      case 'search':
+        if (this.#sent < SEARCH_TESTS) {
+          this.#sendSearchTest(nowMs);
+          return;
+        }
+        this.#handleSizeFailed(nowMs);
+        return;
+      case 'verified':
+        this.#handleTick(nowMs);
+        return;
+      case 'verify':
+        if (this.#sent < VERIFY_WAITS_MS.length) {
+          this.#sendTest(VERIFY_WAITS_MS, nowMs);
+          return;
+        }
+        this.#beginSweep(nowMs);
+        return;
+      case 'sweep':
+        if (this.#sent < SWEEP_WAITS_MS.length) {
+          this.#sendSweepRound(nowMs);
+          return;
+        }
+        this.#endSweep(nowMs);
+        return;
+    }
+  }
+
+  /** @returns length of a special DF frame to send now, or 0. */
+  pollTest(): number {
+    return this.#tests.shift() ?? 0;
+  }
+
+  /** @returns the MTU if it became known or changed since the last call, else 0. */
+  pollChange(): number {
+    if (!this.#known || this.#mtu === this.#reportedMtu) return 0;
+    this.#reportedMtu = this.#mtu;
+    return this.#mtu;
+  }
+
+  #beginProbe(nowMs: number): void {
+    this.#state = 'probe';
+    this.#candidate = PROBE_MTU;
+    this.#sent = 0;
+    this.#sendTest(PROBE_WAITS_MS, nowMs);
+  }
+
+  #handleProbeTimeout(nowMs: number): void {
+    // The system took the probe but the path did not. If a size is in use, it stays.
+    if (this.#known) {
+      this.#settle(this.#mtu, nowMs);
+      return;
+    }
+    if (this.#sent < PROBE_WAITS_MS.length) {
+      this.#sendTest(PROBE_WAITS_MS, nowMs);
+      return;
+    }
+    this.#beginSweep(nowMs);
+  }
+
+  /** From `mtu` downwards; it is used meanwhile, as it most often is right. */
+  #beginSearch(mtu: number, nowMs: number): void {
+    this.#state = 'search';
+    this.#raising = false;
+    this.#proven = false;
+    this.#sweepMtus = [];
+    this.#good = mtu > ASSUMED_GOOD_MTU ? ASSUMED_GOOD_MTU : LEAST_MTU;
+    this.#bad = mtu + 1;
+    this.#use(mtu);
+    this.#test(mtu, nowMs);
+  }
+
+  /** Between the size in use and `bad`, trying `first` at first. */
+  #beginRaise(bad: number, first: number, nowMs: number): void {
+    this.#state = 'search';
+    this.#raising = true;
+    this.#proven = true;
+    this.#good = this.#mtu;
+    this.#bad = bad;
+    this.#test(first, nowMs);
+  }
+
+  #search(nowMs: number): void {
+    if (this.#good + 1 >= this.#bad) {
+      if (this.#proven || this.#good === LEAST_MTU) {
+        this.#settle(this.#good, nowMs);
+        return;
+      }
+      // The assumption is all that is left: unlike the original, do not trust it untested.
+      this.#bad = this.#good + 1;
+      this.#good = LEAST_MTU;
+      this.#test(ASSUMED_GOOD_MTU, nowMs);
+      return;
+    }
+    this.#test(Math.floor((this.#good + this.#bad) / 2), nowMs);
+  }
+
+  #handleSizeFailed(nowMs: number): void {
+    const isFirst = !this.#raising && !this.#proven && this.#candidate === this.#mtu;
+    this.#bad = this.#candidate;
+    this.#search(nowMs);
+    if (!isFirst || this.#state !== 'search') return;
+    // What the system says is wrong. The bisection goes on as the original's, but answers to
+    // these make a proven size usable at once instead of after many waits.
+    this.#sweepMtus = this.#sweepSizes(this.#bad).filter((mtu) => mtu > this.#good);
+    for (const mtu of this.#sweepMtus) this.#tests.push(mtu + ETHERNET_HEADER_BYTES);
+  }
+
+  /** An answer to a test of a sweep while a search goes on. */
+  #handleSweepAnswer(mtu: number, nowMs: number): void {
+    if (mtu <= this.#good || !this.#sweepMtus.includes(mtu)) return;
+    if (mtu >= this.#bad) {
+      if (this.#isLateAnswer(mtu, nowMs)) this.#settle(mtu, nowMs);
+      return;
+    }
+    this.#good = mtu;
+    this.#proven = true;
+    this.#raising = true;
+    this.#use(mtu);
+    if (this.#candidate <= mtu) this.#search(nowMs);
+  }
+
+  #test(candidate: number, nowMs: number): void {
+    this.#candidate = candidate;
+    this.#sent = 0;
+    this.#sendSearchTest(nowMs);
+  }
+
+  #sendSearchTest(nowMs: number): void {
+    this.#tests = [this.#candidate + ETHERNET_HEADER_BYTES];
+    this.#deadlineMs = nowMs + SEARCH_WAIT_MS * 2 ** this.#sent;
+    this.#sent += 1;
+  }
+
+  #sendTest(waitsMs: readonly number[], nowMs: number): void {
+    this.#tests = [this.#candidate + ETHERNET_HEADER_BYTES];
+    this.#deadlineMs = nowMs + (waitsMs[this.#sent] as number);
+    this.#sent += 1;
+  }
+
+  #handleTick(nowMs: number): void {
+    if (!this.#known || nowMs >= this.#raiseAtMs) {
+      this.#beginProbe(nowMs);
+      return;
+    }
+    if (this.#largeTraffic) {
+      this.#beginVerify(nowMs);
+      return;
+    }
+    this.#deadlineMs = nowMs + VERIFY_INTERVAL_MS;
+  }
+
+  #beginVerify(nowMs: number): void {
+    this.#state = 'verify';
+    this.#largeTraffic = false;
+    this.#candidate = Math.min(this.#mtu, PROBE_MTU);
+    this.#sent = 0;
+    this.#sendTest(VERIFY_WAITS_MS, nowMs);
+  }
+
+  #beginSweep(nowMs: number): void {
+    this.#state = 'sweep';
+    this.#candidate = 0;
+    this.#sweepTop = Math.min(this.#mtu, PROBE_MTU);
+    this.#sweepMtus = [this.#sweepTop, ...this.#sweepSizes(this.#sweepTop)];
+    this.#sweepBest = 0;
+    this.#sent = 0;
+    this.#sendSweepRound(nowMs);
+  }
+
+  /** Overlay MTUs below `limit` worth trying, descending. */
+  #sweepSizes(limit: number): number[] {
+    return SWEEP_UNDERLAY_MTUS.map((underlay) => underlay - this.#overheadBytes).filter(
+      (mtu) => mtu < limit,
+    );
+  }
+
+  #sendSweepRound(nowMs: number): void {
+    this.#tests = this.#sweepMtus
+      .filter((mtu) => mtu > this.#sweepBest)
+      .map((mtu) => mtu + ETHERNET_HEADER_BYTES);
+    this.#deadlineMs = nowMs + (SWEEP_WAITS_MS[this.#sent] as number);
+    this.#sent += 1;
+  }
+
+  #endSweep(nowMs: number): void {
+    const best = this.#sweepBest;
+    if (best === 0) {
+      // Nothing passes, so size is not the trouble. The heartbeat decides about the connection.
+      this.#state = 'verified';
+      this.#largeTraffic = true;
+      this.#tests = [];
+      this.#deadlineMs = nowMs + SILENT_RETRY_MS;
+      return;
+    }
+    if (best === this.#sweepTop) {
+      this.#settle(this.#mtu, nowMs);
+      return;
+    }
+    const bad = this.#sweepMtus[this.#sweepMtus.indexOf(best) - 1] as number;
+    this.#lateUntilMs = nowMs + LATE_ANSWER_MS;
+    this.#use(best);
+    this.#known = true;
+    this.#raiseAtMs = nowMs + RAISE_INTERVAL_MS;
+    if (best + 1 >= bad) {
+      this.#settle(best, nowMs);
+      return;
+    }
+    this.#beginRaise(bad, Math.floor((best + bad) / 2), nowMs);
+  }
+
+  #isLateAnswer(mtu: number, nowMs: number): boolean {
+    return nowMs < this.#lateUntilMs && mtu > this.#mtu && this.#sweepMtus.includes(mtu);
+  }
+
+  #settle(mtu: number, nowMs: number): void {
+    const keepRaise = this.#known && this.#state === 'verify';
+    this.#state = 'verified';
+    this.#use(mtu);
+    this.#known = true;
+    this.#candidate = 0;
+    this.#raising = false;
+    this.#tests = [];
+    if (!keepRaise) this.#raiseAtMs = nowMs + RAISE_INTERVAL_MS;
+    this.#deadlineMs = nowMs + VERIFY_INTERVAL_MS;
+  }
+
+  #use(mtu: number): void {
+    this.#mtu = mtu;
+    this.#maxPayloadBytes = Math.min(
+      MAX_DATAGRAM_BYTES,
+      mtu + this.#overheadBytes - OUTER_HEADER_BYTES,
+    );
+  }
+}
