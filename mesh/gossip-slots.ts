@@ -17,10 +17,10 @@ export const MAX_UNICAST_BYTES = 16 * 1024 * 1024;
 
 /** One message ready to be framed; `kind` decides the tag. */
 export type OutgoingGossip =
-  | { readonly kind: 'gossip'; readonly channel: string; readonly payload: Uint8Array }
   | {
-      readonly kind: 'broadcast';
+      readonly kind: 'gossip' | 'broadcast';
       readonly channel: string;
+      /** Gossip: always ourselves. Broadcast: who said it first. */
       readonly source: PeerName;
       readonly payload: Uint8Array;
     }
@@ -39,6 +39,7 @@ interface ChannelSlots {
 }
 
 export class GossipSlots {
+  readonly #localPeer: PeerName;
   /** BOUNDED by the channels registered plus MAX_SURROGATES. */
   readonly #channels = new Map<string, ChannelSlots>();
   /** BOUNDED by MAX_UNICASTS and MAX_UNICAST_BYTES. */
@@ -47,10 +48,8 @@ export class GossipSlots {
   /** Payloads of the slot emptied last, not yet taken. BOUNDED by what that slot encoded to. */
   readonly #encoded: OutgoingGossip[] = [];
 
-  get isEmpty(): boolean {
-    return (
-      this.#encoded.length === 0 && this.#unicasts.length === 0 && this.#fullSlots() === undefined
-    );
+  constructor(options: { readonly localPeer: PeerName }) {
+    this.#localPeer = options.localPeer;
   }
 
   offerGossip(channel: string, data: GossipData): void {
@@ -105,7 +104,7 @@ export class GossipSlots {
       const data = slots.gossip;
       slots.gossip = null;
       for (const payload of data.encode()) {
-        this.#encoded.push({ kind: 'gossip', channel, payload });
+        this.#encoded.push({ kind: 'gossip', channel, source: this.#localPeer, payload });
       }
     } else {
       const [source, data] = slots.broadcasts.entries().next().value as [PeerName, GossipData];

@@ -99,7 +99,7 @@ export class Gossip {
 
   /** The connection was admitted: messages for it may be collected from now on. */
   addConnection(connId: number): void {
-    this.#slots.set(connId, new GossipSlots());
+    this.#slots.set(connId, new GossipSlots({ localPeer: this.#localPeer }));
   }
 
   /** Drops what was waiting. */
@@ -126,6 +126,7 @@ export class Gossip {
   }
 
   /**
+   * Takes ownership of the payload, which may wait in a queue.
    * @throws {DecodeError | ProtocolError} from the channel; the connection it came on must end.
    */
   handleMessage(connId: number, message: ReceivedGossip, nowMs: number): void {
@@ -134,11 +135,6 @@ export class Gossip {
       this.#handleUnicast(connId, channel, source, message.destination, payload, nowMs);
     } else if (message.kind === 'gossip') this.#handleGossip(channel, source, payload, nowMs);
     else this.#handleBroadcast(channel, source, payload, nowMs);
-  }
-
-  /** Whether `next` has something for the connection. */
-  hasPending(connId: number): boolean {
-    return this.#slots.get(connId)?.isEmpty === false;
   }
 
   /** The next message for the connection; null: nothing waits. */
@@ -183,8 +179,7 @@ export class Gossip {
       this.#channel(name)?.onGossipUnicast(payload, source, nowMs);
       return;
     }
-    // The payload is a view into the receive buffer; a queue must own what it keeps.
-    const sent = this.#sendUnicast(name, source, destination, payload.slice(), connId);
+    const sent = this.#sendUnicast(name, source, destination, payload, connId);
     if (sent) this.#counters['gossip-unicasts-relayed']++;
   }
 

@@ -15,9 +15,8 @@ import type {
   OverlayEvent,
   OverlayPeering,
 } from './overlay.js';
+import { decodeOverlayControl, encodeOverlayControl } from './protocol.js';
 
-/** Carries index, sub-tag and data between overlays of peers that announced their overlays. */
-export const OVERLAY_CONTROL_TAG = 7;
 /** What a peer runs that announces nothing. */
 const OLD_STYLE_OVERLAY = 'sleeve';
 /** Old-style messages use the sub-tag as the message's tag; only these are free for it. */
@@ -85,7 +84,7 @@ export class OverlaySwitch {
   readonly #actions: OverlaySwitchAction[] = [];
   readonly #onPending: () => void;
   readonly #counters = {
-    'overlay-control-too-short': 0,
+    'overlay-control-unreadable': 0,
     'overlay-control-bad-index': 0,
     'overlay-control-after-failure': 0,
     'overlay-control-not-sendable': 0,
@@ -157,17 +156,15 @@ export class OverlaySwitch {
   handleControl(connId: number, tag: number, payload: Uint8Array): void {
     const connection = this.#connections.get(connId);
     if (connection === undefined) return;
-    if (connection.oldStyle) {
-      this.#deliver(connId, connection.candidates[0], tag, payload);
+    const message = decodeOverlayControl(tag, payload, connection.oldStyle);
+    if (message === null) {
+      this.#counters['overlay-control-unreadable']++;
       return;
     }
-    const [index, subTag] = payload;
-    if (index === undefined || subTag === undefined) {
-      this.#counters['overlay-control-too-short']++;
-      return;
-    }
-    // The receive buffer is reused; the overlay may keep or post what it gets.
-    this.#deliver(connId, connection.candidates[index], subTag, payload.slice(2));
+    const candidate = connection.candidates[message.forwarderIndex];
+    if (candidate === undefined) this.#counters['overlay-control-bad-index']++;
+    else if (candidate.state === 'failed') this.#counters['overlay-control-after-failure']++;
+    else candidate.overlay.handleControl(connId, message.subTag, message.data);
   }
 
   stop(connId: number): void {
@@ -198,17 +195,6 @@ export class OverlaySwitch {
       reason: explain(connection, inUse),
       attributes: inUse.attributes,
     };
-  }
-
-  #deliver(
-    connId: number,
-    candidate: Candidate | undefined,
-    subTag: number,
-    data: Uint8Array,
-  ): void {
-    if (candidate === undefined) this.#counters['overlay-control-bad-index']++;
-    else if (candidate.state === 'failed') this.#counters['overlay-control-after-failure']++;
-    else candidate.overlay.handleControl(connId, subTag, data);
   }
 
   #handleEvent(overlay: Overlay, event: OverlayEvent): void {
@@ -259,15 +245,8 @@ export class OverlaySwitch {
       this.#counters['overlay-control-not-sendable']++;
       return;
     }
-    if (oldStyle) {
-      this.#actions.push({ type: 'send', connId, tag: subTag, payload: data });
-      return;
-    }
-    const payload = new Uint8Array(2 + data.length);
-    payload[0] = index;
-    payload[1] = subTag;
-    payload.set(data, 2);
-    this.#actions.push({ type: 'send', connId, tag: OVERLAY_CONTROL_TAG, payload });
+    const tagged = encodeOverlayControl({ forwarderIndex: index, subTag, data }, oldStyle);
+    this.#actions.push({ type: 'send', connId, ...tagged });
   }
 }
 

@@ -72,11 +72,11 @@ export class SurrogateChannel implements GossipChannel {
       this.#remembered.delete(old);
     }
     this.#remembered.set(digest, nowMs);
-    return new SurrogateData(payload.slice());
+    return new SurrogateData(payload);
   }
 
   onGossipBroadcast(payload: Uint8Array): GossipData | null {
-    return new SurrogateData(payload.slice());
+    return new SurrogateData(payload);
   }
 
   /** Nobody here could use it. */

@@ -1,0 +1,90 @@
+/** The TCP sessions of the mesh, from accepting or dialling to their end, and how to find them. */
+import type { PeerName } from '../core/peer-name.js';
+import type { Connection, Introduction } from './peer/connection.js';
+
+/** Strangers that may be introducing themselves at one time; the oldest has to go. */
+export const MAX_INTRODUCING = 128;
+
+export interface Session {
+  readonly connId: number;
+  readonly outbound: boolean;
+  /** `ip:port`: dialled, or where the caller comes from. */
+  readonly remoteAddr: string;
+  readonly localAddr: string;
+  /** The user named the address, or the peer called us: it may be one that we never heard of. */
+  readonly mayBeUnknown: boolean;
+  readonly trustsRemote: boolean;
+  readonly connection: Connection;
+  /** Set on admission; the connection is in the topology from then on. */
+  introduction: Introduction | null;
+  /** An overlay carries data. */
+  established: boolean;
+  /** The socket takes no more at the moment. */
+  blocked: boolean;
+}
+
+/** A session that was admitted. */
+export type AdmittedSession = Session & { readonly introduction: Introduction };
+
+export class SessionTable {
+  /** In order of age. BOUNDED by the connection limit, MAX_INTRODUCING and the dialer's targets. */
+  readonly #byId = new Map<number, Session>();
+  /** BOUNDED by the admitted sessions. */
+  readonly #byPeer = new Map<PeerName, AdmittedSession>();
+
+  get(connId: number): Session | undefined {
+    return this.#byId.get(connId);
+  }
+
+  /** Our connection to the peer, if it was admitted. */
+  byPeer(name: PeerName): AdmittedSession | undefined {
+    return this.#byPeer.get(name);
+  }
+
+  all(): IterableIterator<Session> {
+    return this.#byId.values();
+  }
+
+  admitted(): IterableIterator<AdmittedSession> {
+    return this.#byPeer.values();
+  }
+
+  admittedPeers(): ReadonlySet<PeerName> {
+    return new Set(this.#byPeer.keys());
+  }
+
+  /** Both polarities; what the connection limit counts. */
+  get admittedCount(): number {
+    return this.#byPeer.size;
+  }
+
+  add(session: Session): void {
+    this.#byId.set(session.connId, session);
+  }
+
+  admit(session: Session, introduction: Introduction): void {
+    session.introduction = introduction;
+    this.#byPeer.set(introduction.name, session as AdmittedSession);
+  }
+
+  /** @returns false if it was not in the table any more. */
+  remove(session: Session): boolean {
+    const { introduction } = session;
+    if (introduction !== null && this.#byPeer.get(introduction.name) === session) {
+      this.#byPeer.delete(introduction.name);
+    }
+    return this.#byId.delete(session.connId);
+  }
+
+  /** The caller that has been introducing itself for longest, if there are too many of them. */
+  excessCaller(): Session | null {
+    let oldest: Session | null = null;
+    let count = 0;
+    for (const session of this.#byId.values()) {
+      if (session.outbound || session.introduction !== null) continue;
+      oldest ??= session;
+      count++;
+    }
+    return count > MAX_INTRODUCING ? oldest : null;
+  }
+}
