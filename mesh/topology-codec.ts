@@ -12,11 +12,11 @@ import type { PeerEntry, PeerLink } from './topology-entry.js';
 export type DecodedPeer = PeerEntry;
 
 /**
- * In UTF-16 units. Nicknames are host names (64 at most on Linux) unless the user sets one;
- * whatever a command line reasonably holds passes.
+ * In UTF-16 units; what is longer is cut, not refused, since the routers between us and its author
+ * pass it on in good faith. Nicknames are host names (64 at most on Linux) unless the user sets one.
  */
-export const MAX_NICKNAME_LENGTH = 4_096;
-/** The longest real one is an IPv6 address with zone, brackets and port: under 80. */
+export const MAX_NICKNAME_LENGTH = 1_024;
+/** Cut likewise. The longest real one is an IPv6 address with zone and port: under 80. */
 export const MAX_REMOTE_ADDRESS_LENGTH = 256;
 /** One connection per pair of peers, so no peer has more connections than there are peers. */
 export const MAX_CONNECTIONS_PER_PEER = MAX_PEERS;
@@ -46,8 +46,7 @@ type ConnectionSummary = gob.ValueOf<typeof connectionSummary>;
  * Peers in the order of the bytes; a name may repeat. A connection listed twice counts once, as
  * last described. Stricter than the original where that ends silently: a summary without its list
  * (C4) and names of another length than six bytes (C6) are errors.
- * @throws {DecodeError} codes of gob, `peer-name-invalid`, `too-many-peers`,
- *   `too-many-connections`, `nickname-too-long`, `address-too-long`
+ * @throws {DecodeError} codes of gob, `peer-name-invalid`, `too-many-peers`, `too-many-connections`
  */
 export function decodeTopology(payload: Uint8Array): DecodedPeer[] {
   const decoder = new GobDecoder(payload);
@@ -79,24 +78,19 @@ export function encodeTopology(peers: Iterable<PeerEntry>): Uint8Array {
 }
 
 function toPeer(summary: Summary, list: readonly ConnectionSummary[]): DecodedPeer {
-  if (summary.NickName.length > MAX_NICKNAME_LENGTH) {
-    throw new DecodeError('nickname-too-long', `nickname of ${summary.NickName.length} characters`);
-  }
   if (list.length > MAX_CONNECTIONS_PER_PEER) {
     throw new DecodeError('too-many-connections', `${list.length} connections of one peer`);
   }
   const connections = new Map<PeerName, PeerLink>();
   for (const item of list) {
-    const { RemoteTCPAddr: remoteTcpAddr, Outbound: outbound, Established: established } = item;
-    if (remoteTcpAddr.length > MAX_REMOTE_ADDRESS_LENGTH) {
-      throw new DecodeError('address-too-long', `address of ${remoteTcpAddr.length} characters`);
-    }
+    const { Outbound: outbound, Established: established } = item;
     const remotePeer = peerNameFromBytes(item.NameByte);
+    const remoteTcpAddr = item.RemoteTCPAddr.slice(0, MAX_REMOTE_ADDRESS_LENGTH);
     connections.set(remotePeer, { remotePeer, remoteTcpAddr, outbound, established });
   }
   return {
     name: peerNameFromBytes(summary.NameByte),
-    nickname: summary.NickName,
+    nickname: summary.NickName.slice(0, MAX_NICKNAME_LENGTH),
     uid: summary.UID,
     version: summary.Version,
     shortId: summary.HasShortID ? summary.ShortID : null,

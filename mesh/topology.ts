@@ -10,7 +10,12 @@ import type { PeerName } from '../core/peer-name.js';
 import type { Random } from '../core/random.js';
 import { NameConflictDetector } from './name-conflict.js';
 import { ShortIds } from './short-ids.js';
-import { type DecodedPeer, decodeTopology, encodeTopology } from './topology-codec.js';
+import {
+  type DecodedPeer,
+  decodeTopology,
+  encodeTopology,
+  MAX_NICKNAME_LENGTH,
+} from './topology-codec.js';
 import type { PeerEntry, PeerLink } from './topology-entry.js';
 
 export type { PeerEntry, PeerLink } from './topology-entry.js';
@@ -141,7 +146,7 @@ export class Topology {
       throw new ProtocolError('too-many-peers', `more than ${MAX_PEERS} peers known`);
     }
     const entry = known ?? this.#addPlaceholder(name);
-    entry.nickname = nickname;
+    entry.nickname = nickname.slice(0, MAX_NICKNAME_LENGTH);
     entry.uid = uid;
     this.#setShortId(entry, shortId, effects);
     this.#claimShortId(effects);

@@ -155,6 +155,11 @@ test('an introduction creates an entry, fills a placeholder, and leaves others a
   assert.equal(topology.shortIds.ownerOf(11), 3);
 });
 
+test('what a stranger calls itself is cut to a bearable length', () => {
+  const { entry: stranger } = newTopology().introduce(2 as PeerName, 'n'.repeat(60_000), 7n, null);
+  assert.equal(stranger.nickname.length, 1024);
+});
+
 test('a peer with a lower name takes our short id: we move at once', () => {
   const topology = newTopology({ name: 5 as PeerName, shortId: 70 });
   const result = topology.introduce(2 as PeerName, 'two', 7n, 70);
