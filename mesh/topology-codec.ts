@@ -13,7 +13,7 @@ export type DecodedPeer = PeerEntry;
 
 /**
  * In UTF-16 units; what is longer is cut, not refused, since the routers between us and its author
- * pass it on in good faith. Nicknames are host names (64 at most on Linux) unless the user sets one.
+ * pass it on in good faith. Nicknames are host names (64 at most on Linux) unless users set them.
  */
 export const MAX_NICKNAME_LENGTH = 1_024;
 /** Cut likewise. The longest real one is an IPv6 address with zone and port: under 80. */
