@@ -175,7 +175,8 @@ export class Handshake {
     if (Math.max(minVersion, theirMin) > version) {
       throw new ProtocolError(
         'version-mismatch',
-        `remote version range [${theirMin},${theirMax}] is incompatible with ours [${minVersion},${maxVersion}]`,
+        `remote version range [${theirMin},${theirMax}] is incompatible with ours ` +
+          `[${minVersion},${maxVersion}]`,
       );
     }
     this.#version = version as ProtocolVersion;
