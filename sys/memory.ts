@@ -6,6 +6,8 @@
 import koffi from 'koffi';
 
 const TWO_32 = 0x1_0000_0000;
+const AF_INET = 2;
+export const SOCKADDR_IN_BYTES = 16;
 
 /**
  * Where the bytes lie. Valid while the array is referenced; arrays that live inside the
@@ -70,5 +72,21 @@ export class Memory {
   }
 }
 
-const AF_INET = 2;
-export const SOCKADDR_IN_BYTES = 16;
+/** Remembers where buffers lie; the few in use come again and again. */
+export class AddressCache {
+  readonly #addresses = new WeakMap<Uint8Array, number>();
+  #last: Uint8Array | null = null;
+  #lastAddress = 0;
+
+  of(bytes: Uint8Array): number {
+    if (bytes === this.#last) return this.#lastAddress;
+    let address = this.#addresses.get(bytes);
+    if (address === undefined) {
+      address = addressOf(bytes);
+      this.#addresses.set(bytes, address);
+    }
+    this.#last = bytes;
+    this.#lastAddress = address;
+    return address;
+  }
+}

@@ -64,6 +64,20 @@ export function withNetns<T>(path: string, work: () => T): T {
   }
 }
 
+/**
+ * Moves the calling thread for good: everything it opens later is opened there. For threads with a
+ * life of their own; the main thread must use `withNetns`.
+ * @throws {SysError}
+ */
+export function enterNetns(path: string): void {
+  const target = openNamespace(path);
+  try {
+    check(libc.setns(target, CLONE_NEWNET), 'setns', path);
+  } finally {
+    libc.close(target);
+  }
+}
+
 function openNamespace(path: string): number {
   const fd = libc.open(path, O_RDONLY_CLOEXEC);
   if (fd < 0) throw sysError('open', path);

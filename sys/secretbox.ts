@@ -12,7 +12,7 @@ import {
   secretboxOpen,
   secretboxSeal,
 } from '../core/nacl.js';
-import { addressOf } from './memory.js';
+import { AddressCache } from './memory.js';
 
 /** The shape of fastdp/ports.ts `Secretbox`, which sys/ may not import. */
 export interface InPlaceSecretbox {
@@ -53,25 +53,6 @@ type Detached = (
 ) => number;
 
 const DETACHED_ARGUMENTS = '(uintptr_t, uintptr_t, uintptr_t, uint64_t, uintptr_t, uintptr_t)';
-
-/** Remembers where buffers lie; the few in use come again and again. */
-class AddressCache {
-  readonly #addresses = new WeakMap<Uint8Array, number>();
-  #last: Uint8Array | null = null;
-  #lastAddress = 0;
-
-  of(bytes: Uint8Array): number {
-    if (bytes === this.#last) return this.#lastAddress;
-    let address = this.#addresses.get(bytes);
-    if (address === undefined) {
-      address = addressOf(bytes);
-      this.#addresses.set(bytes, address);
-    }
-    this.#last = bytes;
-    this.#lastAddress = address;
-    return address;
-  }
-}
 
 /** @returns null if the system has no libsodium that we know. */
 export function systemSecretbox(): InPlaceSecretbox | null {

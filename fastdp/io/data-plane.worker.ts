@@ -1,0 +1,79 @@
+/**
+ * Entry of the data plane's thread: opens the device and the sockets, tells how that went, and runs
+ * the loop until told to close. It never returns to the event loop while it runs, so commands are
+ * taken by hand from the message port.
+ */
+import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { errorCode, errorText } from '../../core/errors.js';
+import type { LogFields, Logger } from '../../core/log.js';
+import { EventFd } from '../../sys/eventfd.js';
+import { enterNetns } from '../../sys/netns.js';
+import { loadSecretbox } from '../../sys/secretbox.js';
+import { UdpPair } from '../../sys/udp.js';
+import { DataPlaneLoop } from './data-plane-loop.js';
+import { Heartbeat } from './heartbeat.js';
+import type { Command, LogLevel, Report, SleeveOptions } from './messages.js';
+
+/** What the main thread hands over at start. */
+export interface WorkerStart {
+  readonly options: SleeveOptions;
+  readonly port: MessagePort;
+  readonly wakeFd: number;
+  readonly heartbeat: SharedArrayBuffer;
+}
+
+const start = workerData as WorkerStart;
+const report = (message: Report): void => start.port.postMessage(message);
+
+function logAt(level: LogLevel) {
+  return (text: string, fields: LogFields = {}): void =>
+    report({ type: 'log', level, text, fields });
+}
+
+const log: Logger = {
+  error: logAt('error'),
+  warn: logAt('warn'),
+  info: logAt('info'),
+  debug: logAt('debug'),
+};
+
+/** @throws {WeaveError} with a text for the user. */
+async function open(): Promise<DataPlaneLoop> {
+  const { options } = start;
+  const secretbox = await loadSecretbox();
+  const heartbeat = new Heartbeat(start.heartbeat);
+  if (options.netnsPath !== undefined) enterNetns(options.netnsPath);
+  const udp = UdpPair.open({
+    port: options.port,
+    address: options.address ?? 0,
+    ...(options.socketBufferBytes === undefined ? {} : { bufferBytes: options.socketBufferBytes }),
+  });
+  try {
+    const loop = new DataPlaneLoop(options, {
+      udp,
+      wake: new EventFd(start.wakeFd),
+      secretbox,
+      nowMs: () => performance.now(),
+      nextCommand: () => receiveMessageOnPort(start.port)?.message as Command | undefined,
+      report,
+      beat: (nowMs) => heartbeat.beat(nowMs),
+      log,
+    });
+    heartbeat.beat(performance.now());
+    const { tapName } = loop;
+    report({ type: 'ready', tapName, port: udp.port, cryptoLibrary: secretbox.library });
+    return loop;
+  } catch (error) {
+    udp.close();
+    throw error;
+  }
+}
+
+try {
+  const loop = await open();
+  loop.run();
+} catch (error) {
+  report({ type: 'start-failed', code: errorCode(error), text: errorText(error) });
+}
+// The last open handle: the thread ends.
+start.port.close();

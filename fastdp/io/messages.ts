@@ -1,0 +1,100 @@
+/**
+ * What crosses between the main thread and the data plane's thread. Commands go in by a message
+ * port, with an eventfd to end the wait in poll; reports come back by the same port. Everything
+ * can be structured-cloned.
+ */
+import type { LogFields } from '../../core/log.js';
+import type { PeerName } from '../../core/peer-name.js';
+import type { ForwardingTables, OverlayEvent, OverlayPeering } from '../../mesh/overlay.js';
+import type { DataPlaneStatus } from '../status.js';
+
+export interface SleeveOptions {
+  readonly localPeer: PeerName;
+  /** UDP port, the same as the TCP port of the mesh. */
+  readonly port: number;
+  /** Address to bind, unsigned 32-bit; 0 (default) is all. */
+  readonly address?: number;
+  /** Name of the TAP device. */
+  readonly tapName: string;
+  /** The device stays when the process ends. */
+  readonly persistTap?: boolean;
+  /** Network namespace of device and sockets, as a path; our own unless given. */
+  readonly netnsPath?: string;
+  /** See DataPlaneOptions. */
+  readonly strictSource?: boolean;
+  /** Kernel buffer per socket and direction. */
+  readonly socketBufferBytes?: number;
+}
+
+export type Command =
+  | { readonly type: 'prepare'; readonly peering: OverlayPeering }
+  | { readonly type: 'confirm'; readonly connId: number }
+  | {
+      readonly type: 'control';
+      readonly connId: number;
+      readonly subTag: number;
+      readonly data: Uint8Array;
+    }
+  | { readonly type: 'stop'; readonly connId: number }
+  | { readonly type: 'forwarding'; readonly tables: ForwardingTables }
+  | { readonly type: 'forget-peer'; readonly peer: PeerName }
+  | { readonly type: 'status'; readonly requestId: number }
+  | { readonly type: 'close' };
+
+/** What the loop counts beside the data plane's own counters. Never decreasing. */
+export interface IoCounters {
+  /** Rounds of the loop. */
+  readonly rounds: number;
+  readonly tapReads: number;
+  readonly tapWrites: number;
+  /** Frames lost because the device was down, gone or out of memory. */
+  readonly tapWriteFailures: number;
+  readonly tapReopens: number;
+  /** Datagrams queued for sending, and messages of one or more of them given to the kernel. */
+  readonly datagramsSent: number;
+  readonly messagesSent: number;
+  readonly sendFailures: number;
+  readonly datagramsReceived: number;
+  readonly receiveFailures: number;
+  /** Exceptions that the loop survived. */
+  readonly loopErrors: number;
+}
+
+export interface SleeveStatus extends DataPlaneStatus {
+  readonly io: IoCounters;
+  /** Which library seals, e.g. `libsodium.so.23`. */
+  readonly cryptoLibrary: string;
+  readonly tapName: string;
+}
+
+/** A change in the health of device or loop, for the owner to act upon. Rare. */
+export type DeviceEvent =
+  /** The TAP device is gone; it is made anew every second until that works. */
+  | { readonly type: 'tap-lost'; readonly code: string }
+  /** A new TAP device stands in for a lost one: it has to be put on the bridge again. */
+  | { readonly type: 'tap-opened'; readonly name: string }
+  /** The device does not take frames because it is set down; `tap-up` when it does again. */
+  | { readonly type: 'tap-down' }
+  | { readonly type: 'tap-up' }
+  /** The thread ended without being told to. Nothing is forwarded any more. */
+  | { readonly type: 'loop-ended'; readonly text: string };
+
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+
+export type Report =
+  | {
+      readonly type: 'ready';
+      readonly tapName: string;
+      readonly port: number;
+      readonly cryptoLibrary: string;
+    }
+  | { readonly type: 'start-failed'; readonly code: string; readonly text: string }
+  | { readonly type: 'event'; readonly event: OverlayEvent }
+  | { readonly type: 'device'; readonly event: DeviceEvent }
+  | { readonly type: 'status'; readonly requestId: number; readonly status: SleeveStatus }
+  | {
+      readonly type: 'log';
+      readonly level: LogLevel;
+      readonly text: string;
+      readonly fields: LogFields;
+    };
