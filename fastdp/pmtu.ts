@@ -158,8 +158,7 @@ export class PathMtu {
     switch (this.#state) {
       case 'search':
         if (mtu === this.#candidate) {
-          this.#good = mtu;
-          this.#proven = true;
+          this.#accept(mtu);
           this.#search(nowMs);
         } else this.#handleSweepAnswer(mtu, nowMs);
         return;
@@ -297,22 +296,28 @@ export class PathMtu {
     if (!isFirst || this.#state !== 'search') return;
     // What the system says is wrong. The bisection goes on as the original's, but answers to
     // these make a proven size usable at once instead of after many waits.
-    this.#sweepMtus = this.#sweepSizes(this.#bad).filter((mtu) => mtu > this.#good);
+    this.#sweepMtus = this.#sweepSizes(this.#bad);
     for (const mtu of this.#sweepMtus) this.#tests.push(mtu + ETHERNET_HEADER_BYTES);
   }
 
   /** An answer to a test of a sweep while a search goes on. */
   #handleSweepAnswer(mtu: number, nowMs: number): void {
-    if (mtu <= this.#good || !this.#sweepMtus.includes(mtu)) return;
+    if ((this.#proven && mtu <= this.#good) || !this.#sweepMtus.includes(mtu)) return;
     if (mtu >= this.#bad) {
       if (this.#isLateAnswer(mtu, nowMs)) this.#settle(mtu, nowMs);
       return;
     }
+    this.#accept(mtu);
+    if (this.#candidate <= mtu) this.#search(nowMs);
+  }
+
+  /** A size was proven. It is used as soon as the one in use has turned out too large. */
+  #accept(mtu: number): void {
     this.#good = mtu;
     this.#proven = true;
+    if (this.#bad > this.#mtu) return;
     this.#raising = true;
     this.#use(mtu);
-    if (this.#candidate <= mtu) this.#search(nowMs);
   }
 
   #test(candidate: number, nowMs: number): void {

@@ -1,0 +1,436 @@
+/** Whole data planes against each other over a simulated underlay. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ethernet, ipv4Packet, ipv6Packet, MAC_A, MAC_ALL, MAC_B, MAC_C } from './frames.js';
+import { Network, type Node, PORT, setRoutes } from './network.js';
+
+const KEY = new Uint8Array(32).fill(7);
+const NAME_A = 0x8200_0000_0001;
+const NAME_B = 0x8200_0000_0002;
+const NAME_C = 0x8200_0000_0003;
+
+interface Pair {
+  readonly network: Network;
+  readonly a: Node;
+  readonly b: Node;
+  readonly aId: number;
+  readonly bId: number;
+}
+
+/** a ─── b, running long enough to know everything. */
+function pair(key: Uint8Array | null, change: (network: Network) => void = () => {}): Pair {
+  const network = new Network();
+  change(network);
+  const a = network.addNode(NAME_A);
+  const b = network.addNode(NAME_B);
+  setRoutes(network, [[a, b]]);
+  const [aId, bId] = network.connect(a, b, key);
+  network.run(400);
+  return { network, a, b, aId, bId };
+}
+
+const arp = (source: number) => ethernet(0x0806, new Uint8Array(28).fill(1), source, MAC_ALL);
+const udp = (bytes: number, df: boolean, source = MAC_A, destination = MAC_B) =>
+  ethernet(0x0800, ipv4Packet({ payloadBytes: bytes - 20, df }), source, destination);
+
+/** Both MACs known at both ends. */
+function greet({ network, a, b }: Pair): void {
+  network.capture(a, arp(MAC_A));
+  network.run(5);
+  network.capture(b, arp(MAC_B));
+  network.run(5);
+  a.tap.frames.length = 0;
+  b.tap.frames.length = 0;
+}
+
+test('a connection gets established and knows its MTU within half a second', () => {
+  for (const [key, mtu] of [
+    [null, 1438],
+    [KEY, 1414],
+  ] as const) {
+    const { a, b, aId, bId } = pair(key);
+    assert.ok(a.established.has(aId) && b.established.has(bId));
+    const attributes = key === null ? { mtu } : { encrypted: true, mtu };
+    assert.deepEqual(a.attributes.get(aId), attributes);
+    assert.deepEqual(b.attributes.get(bId), attributes);
+  }
+});
+
+test('frames pass both ways and are learnt', () => {
+  for (const key of [null, KEY]) {
+    const here = pair(key);
+    const { network, a, b } = here;
+    greet(here);
+    assert.deepEqual(network.capture(a, udp(100, true)), [0]);
+    network.run(5);
+    assert.deepEqual(b.tap.frames, [udp(100, true)]);
+    const { macs, traffic } = b.plane.status(network.nowMs);
+    assert.deepEqual(macs.map(({ mac, peer }) => [mac, peer]).sort(), [
+      [MAC_A, NAME_A],
+      [MAC_B, NAME_B],
+    ]);
+    assert.equal(traffic[0]?.framesReceived, 2);
+    assert.equal(traffic[0]?.bytesReceived, 42 + 114);
+    assert.equal(traffic[0]?.framesSent, 1);
+  }
+});
+
+test('frames between local workloads and to the spanning tree stay here', () => {
+  const here = pair(KEY);
+  const { network, a, b } = here;
+  greet(here);
+  network.capture(a, arp(MAC_C));
+  network.run(5);
+  b.tap.frames.length = 0;
+  network.capture(a, udp(100, true, MAC_A, MAC_C), udp(100, true, MAC_A, 0x0180_c200_0000));
+  network.run(5);
+  assert.equal(b.tap.frames.length, 0);
+  assert.equal(network.drops(a)['local-destination'], 1);
+  assert.equal(network.drops(a)['spanning-tree'], 1);
+});
+
+test('a relay passes frames on and returns ICMP from its narrow side', () => {
+  const network = new Network();
+  const [a, b, c] = [NAME_A, NAME_B, NAME_C].map((name) => network.addNode(name)) as [
+    Node,
+    Node,
+    Node,
+  ];
+  setRoutes(network, [
+    [a, b],
+    [b, c],
+  ]);
+  network.connect(a, b, KEY);
+  network.run(400);
+  network.underlay.systemMtu = 1300;
+  network.underlay.realMtu = 1300;
+  network.connect(b, c, null);
+  network.run(400);
+  network.underlay.systemMtu = 1500;
+  network.underlay.realMtu = 1500;
+  network.capture(a, arp(MAC_A));
+  network.run(5);
+  assert.equal(c.tap.frames.length, 1);
+  assert.equal(b.tap.frames.length, 1);
+  network.capture(c, arp(MAC_C));
+  network.run(5);
+  assert.equal(a.tap.frames.length, 1);
+  network.capture(a, udp(1200, true, MAC_A, MAC_C));
+  network.run(5);
+  assert.deepEqual(c.tap.frames[1], udp(1200, true, MAC_A, MAC_C));
+  assert.equal(b.tap.frames.length, 2, 'a relayed unicast is not injected');
+  network.capture(a, udp(1400, true, MAC_A, MAC_C));
+  network.run(5);
+  const icmp = a.tap.frames[1] as Uint8Array;
+  assert.equal(icmp[34], 3);
+  assert.equal(icmp[35], 4);
+  assert.equal(((icmp[40] as number) << 8) | (icmp[41] as number), 1238);
+  assert.equal(network.drops(b)['too-big-answered'], 1);
+});
+
+test('a broadcast arrives exactly once everywhere, also over detours', () => {
+  const shapes: [number, number][][] = [
+    [
+      [0, 1],
+      [0, 2],
+      [0, 3],
+      [0, 4],
+      [1, 2],
+      [1, 3],
+      [1, 4],
+      [2, 3],
+      [2, 4],
+      [3, 4],
+    ],
+    [
+      [0, 1],
+      [1, 2],
+      [2, 3],
+      [3, 4],
+      [4, 0],
+    ],
+    [
+      [0, 1],
+      [1, 2],
+      [2, 3],
+      [3, 4],
+    ],
+  ];
+  for (const shape of shapes) {
+    const network = new Network();
+    const nodes = [1, 2, 3, 4, 5].map((i) => network.addNode(0x8200_0000_0000 + i));
+    const links = shape.map(([x, y]) => [nodes[x], nodes[y]] as [Node, Node]);
+    setRoutes(network, links);
+    for (const [x, y] of links) network.connect(x, y, null);
+    network.run(400);
+    for (const source of nodes) {
+      for (const node of nodes) node.tap.frames.length = 0;
+      network.capture(source, arp(0x0200_0000_0100 + source.name - nodes[0]!.name));
+      network.run(20);
+      for (const node of nodes) assert.equal(node.tap.frames.length, node === source ? 0 : 1);
+    }
+  }
+});
+
+test('frames are never sent back to where they came from', () => {
+  const here = pair(null);
+  const { network, a, b } = here;
+  greet(here);
+  // Routers that disagree: b believes a leads to c.
+  const peers = new Set([a.name, b.name, NAME_C]) as never;
+  b.plane.setForwarding({
+    peers,
+    unicast: new Map([[NAME_C, NAME_A]]) as never,
+    broadcast: new Map([[NAME_A, [NAME_A]]]) as never,
+  });
+  const a2 = {
+    peers,
+    unicast: new Map([[NAME_C, NAME_B]]),
+    broadcast: new Map([[NAME_A, [NAME_B]]]),
+  };
+  a.plane.setForwarding(a2 as never);
+  network.capture(a, arp(MAC_C));
+  network.run(5);
+  assert.equal(network.drops(b)['returns-to-sender'], 1);
+  assert.equal(a.tap.frames.length, 0);
+});
+
+test('big packets: DF is answered, others are fragmented or left to the stack', () => {
+  const here = pair(KEY, (network) => {
+    network.underlay.dropsFragments = true;
+  });
+  const { network, a, b } = here;
+  greet(here);
+  network.capture(a, udp(3000, false));
+  network.run(5);
+  assert.equal(b.tap.frames.length, 3, 'fragmented by the router, as the stack is not trusted');
+  network.underlay.dropsFragments = false;
+  network.run(5 * 60_000 + 500);
+  b.tap.frames.length = 0;
+  greet(here);
+  network.capture(a, udp(3000, false));
+  network.run(5);
+  assert.deepEqual(b.tap.frames, [udp(3000, false)]);
+  network.capture(a, udp(1415, true));
+  assert.equal(a.tap.frames.length, 1);
+  network.capture(a, ethernet(0x86dd, ipv6Packet(1400)));
+  assert.equal(a.tap.frames[1]?.[54], 2);
+  assert.equal(network.drops(a)['too-big-answered'], 2);
+  const broadcast = udp(1415, true, MAC_A, MAC_ALL);
+  network.capture(a, broadcast);
+  assert.equal(network.drops(a)['too-big-broadcast'], 1);
+  const jumbo = ethernet(0x0806, new Uint8Array(65_500), MAC_A, MAC_B);
+  network.capture(a, jumbo);
+  assert.equal(network.drops(a)['exceeds-datagram'], 1);
+});
+
+test('the inbound end sends only once it knows the address, and follows a moving one', () => {
+  const network = new Network();
+  const a = network.addNode(NAME_A);
+  const b = network.addNode(NAME_B);
+  setRoutes(network, [[a, b]]);
+  network.underlay.loss = 1;
+  network.connect(a, b, KEY);
+  network.run(10);
+  network.capture(b, arp(MAC_B));
+  assert.equal(network.drops(b)['no-address'], 1);
+  network.underlay.loss = 0;
+  network.underlay.translate = (ip, port) => (ip === a.ip ? { ip, port: 40_000 } : { ip, port });
+  network.run(1000);
+  assert.equal(b.datagrams.sent.at(-1)?.destPort, 40_000);
+  assert.equal(b.datagrams.sent.at(-1)?.sourceIp, b.ip);
+  network.underlay.translate = (ip, port) => (ip === a.ip ? { ip, port: 50_000 } : { ip, port });
+  network.run(11_000);
+  assert.equal(b.datagrams.sent.at(-1)?.destPort, 50_000);
+});
+
+test('loss delays but does not break; silence fails after 60 s', () => {
+  const network = new Network();
+  const a = network.addNode(NAME_A);
+  const b = network.addNode(NAME_B);
+  setRoutes(network, [[a, b]]);
+  network.underlay.loss = 0.2;
+  const [aId, bId] = network.connect(a, b, KEY);
+  network.run(20_000);
+  assert.ok(a.established.has(aId) && b.established.has(bId));
+  assert.equal(a.attributes.get(aId)?.['mtu'], 1414);
+  network.run(10 * 60_000);
+  assert.equal(a.failed.size + b.failed.size, 0);
+  network.underlay.loss = 0;
+  network.run(11_000);
+  network.underlay.loss = 1;
+  network.run(49_000);
+  assert.equal(a.failed.size, 0);
+  network.run(12_000);
+  assert.equal(a.failed.get(aId), 'heartbeat-timeout');
+  assert.equal(network.capture(a, arp(MAC_A))[0] !== 0, true);
+});
+
+/** TCP-like: a large DF frame every 20 ms, as small as the last ICMP asks for. */
+function bulk({ network, a, b }: Pair, forMs: number): number {
+  let size = 1414;
+  let silentMs = 0;
+  let longestMs = 0;
+  for (let ms = 0; ms < forMs; ms += 20) {
+    a.tap.frames.length = 0;
+    b.tap.frames.length = 0;
+    network.capture(a, udp(size, true));
+    const icmp = a.tap.frames.find((frame) => frame[23] === 1 && frame[34] === 3);
+    if (icmp !== undefined) size = ((icmp[40] as number) << 8) | (icmp[41] as number);
+    network.run(20);
+    silentMs = b.tap.frames.length > 0 ? 0 : silentMs + 20;
+    longestMs = Math.max(longestMs, silentMs);
+  }
+  return longestMs;
+}
+
+test('a path that narrows is followed, with and without ICMP, and widened again', () => {
+  const here = pair(KEY);
+  const { network, a, aId } = here;
+  greet(here);
+  bulk(here, 5_000);
+  network.underlay.systemMtu = 1400;
+  network.underlay.realMtu = 1400;
+  assert.ok(bulk(here, 2_000) <= 100, 'the system says so at once');
+  assert.equal(a.attributes.get(aId)?.['mtu'], 1314);
+  network.underlay.realMtu = 1300;
+  const silentMs = bulk(here, 20_000);
+  assert.ok(silentMs < 6_500, `black hole of ${silentMs} ms`);
+  assert.equal(a.attributes.get(aId)?.['mtu'], 1214);
+  network.underlay.realMtu = 1217;
+  bulk(here, 40_000);
+  assert.equal(a.attributes.get(aId)?.['mtu'], 1131);
+  network.underlay.systemMtu = 1500;
+  network.underlay.realMtu = 1500;
+  assert.ok(bulk(here, 6 * 60_000) < 100);
+  assert.equal(a.attributes.get(aId)?.['mtu'], 1414);
+});
+
+test('what strangers send is counted and harmless', () => {
+  for (const key of [null, KEY]) {
+    const here = pair(key);
+    const { network, a, b } = here;
+    greet(here);
+    network.capture(a, udp(100, true));
+    const genuine = a.datagrams.sent.at(-1)?.bytes as Uint8Array;
+    network.run(5);
+    assert.equal(b.tap.frames.length, 1);
+    network.inject(b, genuine, key === null ? 0x0a00_0001 : a.ip);
+    assert.equal(b.tap.frames.length, 1, 'replayed or spoofed');
+    network.inject(b, genuine.slice(0, 5), a.ip);
+    network.inject(b, new Uint8Array(40), a.ip);
+    const forged = genuine.slice();
+    forged[forged.length - 1] = (forged.at(-1) as number) ^ 1;
+    if (key !== null) network.inject(b, forged, a.ip);
+    network.inject(b, genuine.slice(0, key === null ? 19 : 29), a.ip);
+    const drops = network.drops(b);
+    if (key === null) assert.deepEqual(drops, expectedPlain);
+    else assert.deepEqual(drops, expectedSealed);
+    network.capture(a, udp(101, true));
+    network.run(5);
+    assert.deepEqual(b.tap.frames.at(-1), udp(101, true));
+  }
+});
+/** The refused probe that makes the system tell its MTU is counted as well. */
+const expectedPlain = {
+  'send-too-big': 1,
+  'unknown-sender': 1,
+  'datagram-too-short': 1,
+  'trailing-bytes': 1,
+  'foreign-source': 1,
+};
+const expectedSealed = {
+  'send-too-big': 1,
+  'unknown-sender': 1,
+  'datagram-too-short': 2,
+  forged: 1,
+  replayed: 1,
+};
+
+test('a flood of path tests is answered sparingly', () => {
+  const { network, a, b } = pair(null);
+  const before = b.plane.status(network.nowMs).drops['test-flood'];
+  const heartbeat = a.datagrams.sent[0]?.bytes as Uint8Array;
+  const probe = new Uint8Array(6 + 14 + 100);
+  probe.set(heartbeat.subarray(0, 18));
+  probe[19] = 100;
+  for (let i = 0; i < 500; i++) network.inject(b, probe, a.ip);
+  assert.equal(before, 0);
+  assert.ok((network.drops(b)['test-flood'] as number) >= 400);
+});
+
+test('errors of sending other than size do not end the connection', () => {
+  const { network, a, b, aId } = pair(KEY);
+  const send = a.datagrams.onFlush;
+  a.datagrams.onFlush = ({ connId }) => ({ connId, errno: 111, pathMtuBytes: 0 });
+  network.capture(a, arp(MAC_A));
+  assert.equal(network.drops(a)['send-refused'], 1);
+  a.datagrams.onFlush = send;
+  network.capture(a, arp(MAC_A));
+  network.run(5);
+  assert.equal(b.tap.frames.length, 1);
+  assert.equal(a.failed.has(aId), false);
+});
+
+test('stopping wipes the key, forgets waiting frames and ignores the peer', () => {
+  const { network, a, b, aId, bId } = pair(KEY);
+  const frame = arp(MAC_A);
+  a.plane.handleFrame(frame, 0, frame.length, network.nowMs);
+  const count = a.datagrams.sent.length;
+  a.plane.stop(aId);
+  a.plane.stop(aId);
+  a.plane.flush(network.nowMs);
+  assert.equal(a.datagrams.sent.length, count);
+  assert.deepEqual([...KEY], new Array(32).fill(7), 'the caller keeps its own');
+  network.capture(b, arp(MAC_B));
+  network.run(5);
+  assert.equal(a.tap.frames.length, 0);
+  assert.equal(network.drops(a)['unknown-sender'], 1);
+  assert.equal(network.capture(a, frame)[0] !== 0, true);
+  b.plane.stop(bId);
+  b.plane.forgetPeer(a.name);
+  assert.deepEqual(b.plane.status(network.nowMs).traffic, []);
+});
+
+test('a newer connection to the same peer takes over', () => {
+  const { network, a, b, aId, bId } = pair(null);
+  const [a2, b2] = network.connect(a, b, KEY);
+  network.run(400);
+  a.plane.stop(aId);
+  b.plane.stop(bId);
+  assert.ok(a.established.has(a2) && b.established.has(b2));
+  network.capture(a, arp(MAC_A));
+  network.run(5);
+  assert.equal(b.tap.frames.length, 1);
+});
+
+test('addresses that are not IPv4 fail by event, odd calls are ignored', () => {
+  const network = new Network();
+  const a = network.addNode(NAME_A);
+  a.plane.prepare({
+    connId: 9,
+    localPeer: a.name,
+    remotePeer: NAME_B as never,
+    connectionUid: 1n,
+    outbound: true,
+    localIp: 'fe80::1',
+    remoteIp: 'fe80::2',
+    remotePort: PORT,
+    sessionKey: null,
+  });
+  const event = a.plane.pollEvent();
+  assert.equal(event?.type === 'failed' && event.code, 'address-unsupported');
+  a.plane.confirm(9, 0);
+  a.plane.handleControl(77, 1, new Uint8Array(0), 0);
+  a.plane.stop(77);
+  assert.equal(a.plane.pollEvent(), null);
+  assert.equal(a.plane.nextTimeout(), null);
+});
+
+test('a TAP that refuses is counted', () => {
+  const here = pair(null);
+  here.b.tap.refuses = true;
+  here.network.capture(here.a, arp(MAC_A));
+  here.network.run(5);
+  assert.equal(here.network.drops(here.b)['tap-refused'], 1);
+});
