@@ -22,6 +22,9 @@ import type { AdmittedSession, Session } from './session.js';
 /** Shown in status while it is news: another host answers to our own name. */
 const COLLISION_MEMORY_MS = 5 * 60_000;
 
+/** Peers whose last session's end is remembered. */
+const MAX_REMEMBERED_ENDS = 256;
+
 /** Ends that say nothing about the caller's setup and so are not kept for status. */
 const UNREMARKABLE: ReadonlySet<string> = new Set([
   'duplicate-connection',
@@ -41,6 +44,8 @@ export class Membership {
   readonly #options: MeshOptions;
   readonly #modules: MembershipModules;
   readonly #parts: MeshParts;
+  /** Why the last session with a peer ended; oldest first. BOUNDED by MAX_REMEMBERED_ENDS. */
+  readonly #lastEnds = new Map<PeerName, { readonly code: string; readonly text: string }>();
   #terminationCount = 0;
   #collision: { readonly text: string; readonly atMs: number } | null = null;
 
@@ -89,6 +94,7 @@ export class Membership {
       connection,
       introduction: null,
       established: false,
+      previousEnd: null,
       blocked: false,
     };
     sessions.add(session);
@@ -218,6 +224,7 @@ export class Membership {
     });
     topologyChannel.touch();
     sessions.admit(session, introduction);
+    session.previousEnd = this.#lastEnds.get(remotePeer) ?? null;
     gossip.addConnection(session.connId);
     if (restarted || !knewRoute) gossip.offerCompleteState(session.connId);
     routes.request(nowMs);
@@ -256,6 +263,8 @@ export class Membership {
   #establish(session: AdmittedSession, overlay: string, nowMs: number): void {
     const { topology, topologyChannel, routes, updates } = this.#parts;
     session.established = true;
+    session.previousEnd = null;
+    this.#lastEnds.delete(session.introduction.name);
     topology.setEstablished(session.introduction.name);
     topologyChannel.touch();
     routes.request(nowMs);
@@ -297,6 +306,7 @@ export class Membership {
     counters.add(`connections-ended-${reason.code}`);
     if (reason.code !== 'connected-to-self') this.#terminationCount++;
     if (isAdmitted(session)) {
+      this.#rememberEnd(session.introduction.name, reason);
       this.#leaveTopology(session, nowMs);
       updates.request([this.#options.name], nowMs);
       overlays.stop(connId);
@@ -318,6 +328,15 @@ export class Membership {
     topologyChannel.touch();
     this.collectGarbage(nowMs);
     routes.request(nowMs);
+  }
+
+  #rememberEnd(peer: PeerName, { code, text }: LeaveReason): void {
+    if (UNREMARKABLE.has(code)) return;
+    this.#lastEnds.delete(peer);
+    this.#lastEnds.set(peer, { code, text });
+    if (this.#lastEnds.size <= MAX_REMEMBERED_ENDS) return;
+    const [oldest] = this.#lastEnds.keys();
+    if (oldest !== undefined) this.#lastEnds.delete(oldest);
   }
 
   #noteRefusal(session: Session, reason: LeaveReason, nowMs: number): void {

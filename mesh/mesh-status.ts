@@ -87,7 +87,7 @@ function sessionStatus(session: AdmittedSession, parts: MeshParts): ConnectionSt
     overlay: choice?.overlay ?? null,
     overlayReason: choice?.reason ?? null,
     attributes: choice?.attributes ?? {},
-    lastError: null,
+    lastError: session.previousEnd,
     retryAt: null,
     protocolVersion: version,
   };

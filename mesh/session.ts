@@ -19,6 +19,8 @@ export interface Session {
   introduction: Introduction | null;
   /** An overlay carries data. */
   established: boolean;
+  /** Why the one before ended, until this one is established: the trouble may be the same. */
+  previousEnd: { readonly code: string; readonly text: string } | null;
   /** The socket takes no more at the moment. */
   blocked: boolean;
 }
