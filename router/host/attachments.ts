@@ -58,6 +58,10 @@ export class Attachments {
    */
   async clampMtu(): Promise<void> {
     const { ip, netns, log } = this.#modules;
+    const { bridge, links } = await this.#bridge.require();
+    const isLarge = ({ master, mtu }: LinkState): boolean =>
+      master === bridge.name && mtu > MAX_BRIDGE_MTU;
+    if (!links.some(isLarge)) return;
     for (const { known, port, link } of await this.#matches()) {
       if (link.mtu <= MAX_BRIDGE_MTU && port.mtu <= MAX_BRIDGE_MTU) continue;
       await this.#inside(known, async (handle) => {

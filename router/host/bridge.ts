@@ -3,6 +3,7 @@
  * HostNetwork's queue.
  */
 import { WeaveError } from '../../core/errors.js';
+import { type Mac, parseMac } from '../../core/mac.js';
 import {
   type BridgeOptions,
   MAX_BRIDGE_MTU,
@@ -13,6 +14,19 @@ import {
 import { type LinkState, parseLinks } from './link-state.js';
 import { INTERFACE_PREFIX } from './names.js';
 import type { HostModules } from './ports.js';
+
+/**
+ * MAC of an existing bridge of that name, or null: an earlier run, or Weave Net 2, made it from the
+ * peer name, so a router that is not told its name takes it from here.
+ */
+export async function readBridgeMac(
+  bridge: string,
+  { ip, netns }: Pick<HostModules, 'ip' | 'netns'>,
+): Promise<Mac | null> {
+  const links = parseLinks(await ip.query(netns.host, ['link', 'show']));
+  const found = links.find((link) => link.name === bridge && link.kind === 'bridge');
+  return found === undefined ? null : parseMac(found.mac);
+}
 
 export class Bridge {
   readonly #options: BridgeOptions;

@@ -1,6 +1,6 @@
 /**
  * Addresses of this host on the overlay, and the host's packet-filter table. The table is always
- * rebuilt wholly from the wanted state, so a flush by other software is repaired by laying it again.
+ * rebuilt wholly from the wanted state, so a flush by other software is repaired by laying it anew.
  * Methods are called one at a time, by HostNetwork's queue.
  * Source: reference/host-network.md 6, 7.
  */
@@ -179,15 +179,15 @@ export class Exposures {
   async #warnAboutPolicies(): Promise<void> {
     const { nft, netns, log } = this.#modules;
     const { bridge } = this.#options;
-    for (const { family, table, chain } of droppingForwardChains(
-      await nft.listChains(netns.host),
-    )) {
+    const chains = droppingForwardChains(await nft.listChains(netns.host));
+    for (const { family, table, chain } of chains) {
+      const insert = `nft insert rule ${family} ${table} ${chain}`;
       log.warn(
         'Forwarded packets are dropped by default by other software; traffic of the overlay ' +
           'through this host needs accept rules there',
         {
           chain: `${family} ${table} ${chain}`,
-          remedy: `nft insert rule ${family} ${table} ${chain} iifname ${bridge} accept; nft insert rule ${family} ${table} ${chain} oifname ${bridge} accept`,
+          remedy: `${insert} iifname ${bridge} accept; ${insert} oifname ${bridge} accept`,
         },
       );
     }

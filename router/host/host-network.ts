@@ -13,7 +13,7 @@ import { type Attachment, Attachments } from './attachments.js';
 import { Bridge } from './bridge.js';
 import { MAX_BRIDGE_MTU, MIN_BRIDGE_MTU } from './bridge-plan.js';
 import { type ExposureRecord, Exposures } from './exposures.js';
-import { parseRoutes } from './link-state.js';
+import { type LinkState, parseRoutes } from './link-state.js';
 import { checkInterfaceName } from './names.js';
 import type { HostModules } from './ports.js';
 import { SerialQueue } from './serial-queue.js';
@@ -191,7 +191,8 @@ export class HostNetwork {
       const counters = this.#counters;
       const before = repairsOf(counters);
       let links = await this.#bridge.links();
-      if (!links.some((link) => link.name === this.#options.bridge)) {
+      const wanted = (link: LinkState): boolean => link.name === this.#options.bridge;
+      if (!links.some(wanted)) {
         this.#modules.log.warn('The bridge is gone; making it again', {
           bridge: this.#options.bridge,
         });
@@ -201,7 +202,7 @@ export class HostNetwork {
       }
       if (await this.#bridge.repairTap(links)) counters.tapRepairs += 1;
       this.#bridge.reportFaults(links);
-      const { bridge } = await this.#bridge.require();
+      const bridge = links.find(wanted) ?? (await this.#bridge.require()).bridge;
       counters.addressRepairs += await this.#exposures.repairAddresses(bridge);
       if (await this.#exposures.repairRules()) counters.ruleRepairs += 1;
       return repairsOf(counters) > before;

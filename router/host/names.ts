@@ -40,13 +40,17 @@ export function workloadPortName(netnsInode: number, interfaceName = WORKLOAD_IN
   return WORKLOAD_PORT_PREFIX + value.toString(36).padStart(SUFFIX_LENGTH, '0');
 }
 
-/** @throws {ConfigError} unless the kernel and our rule scripts can carry the name as it is. */
+/** Whether the kernel, command lines and rule scripts can carry the name as it is. */
+export function isInterfaceName(name: string): boolean {
+  return name.length <= MAX_INTERFACE_NAME && /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name);
+}
+
+/** @param field the option as the user writes it. @throws {ConfigError} */
 export function checkInterfaceName(field: string, name: string): void {
-  if (name.length > MAX_INTERFACE_NAME || !/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name)) {
-    throw new ConfigError(
-      field,
-      `"${name.slice(0, 64)}" is no interface name: expected a letter, then at most ` +
-        `${MAX_INTERFACE_NAME - 1} letters, digits, dots, dashes or underscores`,
-    );
-  }
+  if (isInterfaceName(name)) return;
+  throw new ConfigError(
+    field,
+    `"${name.slice(0, 64)}" is no interface name: expected a letter, then at most ` +
+      `${MAX_INTERFACE_NAME - 1} letters, digits, dots, dashes or underscores`,
+  );
 }

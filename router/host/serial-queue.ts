@@ -17,7 +17,8 @@ export class SerialQueue {
   /** @throws {RequestError} `host-busy` (503) when too many jobs wait; and what the job throws. */
   run<T>(job: () => Promise<T>): Promise<T> {
     if (this.#waiting >= this.#limit) {
-      throw new RequestError('host-busy', 'too many changes to the host network are waiting', 503);
+      const text = 'too many changes to the host network are waiting';
+      return Promise.reject(new RequestError('host-busy', text, 503));
     }
     this.#waiting += 1;
     const result = this.#tail.then(job).finally(() => {

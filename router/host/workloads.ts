@@ -10,7 +10,7 @@ import { MULTICAST_NETWORK, parseHostCidr } from './addresses.js';
 import type { Bridge } from './bridge.js';
 import { MAX_BRIDGE_MTU, MIN_BRIDGE_MTU, neighbourSettings, portSettings } from './bridge-plan.js';
 import { parseLinks, parseRoutes } from './link-state.js';
-import { NFT_TABLE, WORKLOAD_INTERFACE, workloadPortName } from './names.js';
+import { isInterfaceName, NFT_TABLE, WORKLOAD_INTERFACE, workloadPortName } from './names.js';
 import type { HostModules, NetnsHandle } from './ports.js';
 import { workloadCleanup, workloadRuleset } from './rulesets.js';
 import { openTarget } from './target.js';
@@ -125,6 +125,10 @@ export class Workloads {
   }
 
   async #open(target: string, interfaceName: string): Promise<Job> {
+    if (!isInterfaceName(interfaceName)) {
+      const text = `"${interfaceName.slice(0, 64)}" is no interface name`;
+      throw new RequestError('interface-name-invalid', text);
+    }
     const netns = await openTarget(target, this.#modules);
     try {
       const { bridge, links } = await this.#bridge.require();

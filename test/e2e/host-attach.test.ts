@@ -88,6 +88,9 @@ test('bad addresses and targets change nothing', async (t) => {
   }
   await refuse(a, [], 'address-missing');
   const good = ['10.2.1.1/24'];
+  const named = (interfaceName: string) =>
+    network.attach(a, ['10.2.1.1/24'], { ...PLAIN, interfaceName });
+  await assert.rejects(named('eth0 up'), hasCode('interface-name-invalid'));
   await refuse('no-such', good, 'target-not-found');
   await refuse('4194305', good, 'target-not-found');
   await refuse('some/path', good, 'target-invalid');
@@ -97,7 +100,7 @@ test('bad addresses and targets change nothing', async (t) => {
   await refuse('/proc/self/ns/uts', good, 'netns-invalid');
   await refuse(rig.host, good, 'host-netns');
   assert.equal(await rig.ip('link', 'show'), ports);
-  assert.equal(network.counters().attachFailures, 19);
+  assert.equal(network.counters().attachFailures, 20);
 });
 
 test('a failure half-way is rolled back', async (t) => {
@@ -137,6 +140,24 @@ test('an interface that is not ours is left alone', async (t) => {
   await assert.rejects(network.attach(a, ['10.2.1.1/24'], PLAIN), hasCode('interface-foreign'));
   await assert.rejects(network.detach(a, []), hasCode('interface-foreign'));
   await run('ip', '-n', a, 'link', 'show', 'ethwe');
+});
+
+test('a second interface of another name lives beside the first', async (t) => {
+  if (!ready(t)) return;
+  const rig = await HostRig.create(t);
+  const a = await rig.addNetns('a');
+  const network = await rig.up();
+  const second = { multicastRoute: false, interfaceName: 'eth0', mtu: 1300, hairpin: false };
+  await network.attach(a, ['10.2.1.1/24'], PLAIN);
+  await network.attach(a, ['10.3.1.1/24'], second);
+  assert.match(await run('ip', '-n', a, 'link', 'show', 'eth0'), /mtu 1300/);
+  assert.equal((await network.attachments()).length, 2);
+  await network.detach(a, []);
+  assert.deepEqual(await rig.addresses(a, 'eth0'), ['10.3.1.1/24']);
+  assert.match(await rig.rules(a), /chain input-eth0/);
+  assert.doesNotMatch(await rig.rules(a), /chain input-ethwe/);
+  await network.detach(a, [], 'eth0');
+  assert.equal(await rig.rules(a), '');
 });
 
 test('detach removes what is named, and the interface with the last address', async (t) => {

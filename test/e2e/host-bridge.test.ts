@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
+import { silentLogger } from '../../core/log.js';
+import { readBridgeMac } from '../../router/host/bridge.js';
+import { createHostModules } from '../../router/host/io/modules.js';
+import { Memory } from '../../sys/memory.js';
+import { withNetns } from '../../sys/netns.js';
+import { Tap } from '../../sys/tap.js';
 import { requireNetns, requireTool, requireTun } from '../support/requirements.js';
+import { waitFor } from '../support/wait.js';
 import { HostRig, hasCode, PEER_MAC, run } from './host-rig.js';
 
 const PLAIN = { multicastRoute: true };
@@ -27,7 +34,11 @@ async function addOriginal(rig: HostRig): Promise<void> {
 test('a new bridge has the documented shape', async (t) => {
   if (!ready(t)) return;
   const rig = await HostRig.create(t);
+  const modules = createHostModules({ hostNetnsPath: `/run/netns/${rig.host}` }, silentLogger);
+  t.after(() => modules.netns.host.close());
+  assert.equal(await readBridgeMac('weave', modules), null);
   const network = await rig.up();
+  assert.equal(await readBridgeMac('weave', modules), 0x820000000001);
   const link = await linkOf(rig, 'weave');
   assert.match(link, /mtu 1376 .*state (UP|DOWN|UNKNOWN)/);
   assert.match(link, new RegExp(`link/ether ${PEER_MAC} .* stp_state 0 .* mcast_snooping 0`));
@@ -58,6 +69,44 @@ test('the TAP device becomes a port, and the bridge keeps its MTU and MAC', asyn
   await network.reconcile();
   const faults = rig.logged.filter((line) => line.includes('Hairpin mode enabled'));
   assert.equal(faults.length, 1);
+});
+
+/** Sum of the 16-bit words of pseudo header and UDP datagram; 0xffff if the checksum is right. */
+function udpSum(frame: DataView, frameBytes: number): number {
+  const ip = 14;
+  const udpBytes = frame.getUint16(ip + 24);
+  let sum = 17 + udpBytes;
+  for (let at = ip + 12; at < ip + 20 + udpBytes; at += 2) {
+    sum += at + 1 < frameBytes ? frame.getUint16(at) : frame.getUint8(at) << 8;
+  }
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return sum;
+}
+
+test('frames reach the TAP with checksums, and an open TAP means a running router', async (t) => {
+  if (!ready(t)) return;
+  const rig = await HostRig.create(t);
+  const a = await rig.addNetns('a');
+  const network = await rig.up();
+  const tap = withNetns(`/run/netns/${rig.host}`, () => Tap.open({ name: 'vethwe-tap' }));
+  t.after(() => tap.close());
+  await network.attachTap();
+  await assert.rejects(rig.up(), hasCode('router-running'));
+  await network.setUp();
+  await network.attach(a, ['10.2.1.1/24'], PLAIN);
+  const neighbour = ['10.2.1.9', 'lladdr', '02:00:00:00:00:09', 'dev', 'ethwe'];
+  await run('ip', '-n', a, 'neigh', 'add', ...neighbour);
+  const memory = new Memory(65536);
+  const frameBytes = await waitFor('a UDP frame on the TAP', 5000, async () => {
+    await rig.inside(a, 'bash', '-c', 'echo payload > /dev/udp/10.2.1.9/9');
+    for (let count = tap.read(memory.address, 65536); count > 0; ) {
+      if (memory.view.getUint16(12) === 0x0800 && memory.view.getUint8(23) === 17) return count;
+      count = tap.read(memory.address, 65536);
+    }
+    return null;
+  });
+  assert.equal(memory.view.getUint16(4), 9);
+  assert.equal(udpSum(memory.view, frameBytes), 0xffff);
 });
 
 test('what Weave Net 2 left is adopted: bridge, name, workloads, but not its capture pair', async (t) => {

@@ -1,4 +1,4 @@
-/** Network namespaces of this host over files and sys/netns.ts. Source: namespaces(7), ip-netns(8). */
+/** Network namespaces of this host, by files and setns. Source: namespaces(7), ip-netns(8). */
 import {
   closeSync,
   constants,
