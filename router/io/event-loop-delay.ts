@@ -1,21 +1,18 @@
-/** Measures how late the event loop of this thread runs. */
+/** How late the main thread's event loop runs, from Node's own histogram. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { EventLoopDelay } from '../metrics.js';
 
-const RESOLUTION_MS = 20;
-const NANOSECONDS = 1e9;
+const RESOLUTION_MS = 10;
 
-/** The measuring itself does not keep the process alive. */
-export function startEventLoopDelay(): EventLoopDelay {
+/** Starts measuring. The samples hold the timer's own period, which is taken off. */
+export function createEventLoopDelay(): EventLoopDelay {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   histogram.enable();
-  // The histogram holds whole periods; what exceeds the resolution is delay.
   const seconds = (nanoseconds: number): number =>
-    Number.isFinite(nanoseconds)
-      ? Math.max(0, nanoseconds / NANOSECONDS - RESOLUTION_MS / 1000)
-      : 0;
+    Math.max(0, nanoseconds / 1e9 - RESOLUTION_MS / 1e3);
   return {
-    read: () => {
+    read() {
+      if (histogram.count === 0) return { p50: 0, p99: 0, max: 0 };
       const reading = {
         p50: seconds(histogram.percentile(50)),
         p99: seconds(histogram.percentile(99)),

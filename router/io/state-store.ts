@@ -12,6 +12,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
@@ -26,7 +27,9 @@ const stateSchema = z.object({
   peerName: z.string().nullable(),
   /** As the user wrote them. */
   targets: z.array(z.string()),
-  /** True from the first successful start on: stored targets then win over the command line's. */
+  /** The peer list of command line and configuration file at the last start. */
+  givenTargets: z.array(z.string()),
+  /** True while a run lasts and after it ended by itself; false after `weave stop`. */
   started: z.boolean(),
   /** CIDRs exposed with --without-masquerade. */
   withoutMasquerade: z.array(z.string()),
@@ -34,7 +37,13 @@ const stateSchema = z.object({
 
 export type RouterState = Readonly<z.infer<typeof stateSchema>>;
 
-const EMPTY: RouterState = { peerName: null, targets: [], started: false, withoutMasquerade: [] };
+const EMPTY: RouterState = {
+  peerName: null,
+  targets: [],
+  givenTargets: [],
+  started: false,
+  withoutMasquerade: [],
+};
 
 const fileSchema = z.object({
   schema: z.number().int(),
@@ -92,6 +101,12 @@ export class StateStore {
     } catch (error) {
       throw new WeaveError('state-unwritable', `${this.path}: ${errorText(error)}`);
     }
+  }
+
+  /** For `weave reset`. */
+  remove(): void {
+    this.#state = EMPTY;
+    rmSync(this.path, { force: true });
   }
 
   #parse(text: string): RouterState {

@@ -26,6 +26,7 @@ test('starts empty and gives back what was stored', (t) => {
   assert.deepEqual(again, {
     peerName: '82:00:00:00:00:01',
     targets: ['192.0.2.1', 'host2:6000'],
+    givenTargets: [],
     started: true,
     withoutMasquerade: [],
   });

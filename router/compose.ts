@@ -1,0 +1,300 @@
+/**
+ * Wires all parts into one router, starts them in order and stops them in reverse. The only file
+ * that knows every part.
+ *
+ *   workloads — bridge — TAP ┐                       ┌ UDP — peers
+ *                            └ data plane (worker) ──┘
+ *                                   ▲ Overlay
+ *   API, CLI — control ──────── mesh (main thread) ──── TCP — peers
+ */
+import { systemClock } from '../core/clock.js';
+import { errorCode, errorText, WeaveError } from '../core/errors.js';
+import { parseIpv4 } from '../core/ip.js';
+import type { Logger } from '../core/log.js';
+import type { Mac } from '../core/mac.js';
+import { formatPeerName, type PeerName } from '../core/peer-name.js';
+import { randomBelow } from '../core/random.js';
+import type { DeviceEvent } from '../fastdp/io/messages.js';
+import { SleeveOverlay } from '../fastdp/io/sleeve-overlay.js';
+import { MeshRunner } from '../mesh/io/runner.js';
+import { Tcp } from '../mesh/io/tcp.js';
+import { Mesh } from '../mesh/mesh.js';
+import { parseTargetAddress } from '../mesh/peer/target-address.js';
+import { systemRandom } from '../sys/random.js';
+import { ApiCounters } from './api/counters.js';
+import { ApiServer } from './api/server.js';
+import { choosePeerName } from './choose-peer-name.js';
+import type { LoadedConfig, RouterConfig } from './config.js';
+import { HostNetwork } from './host/host-network.js';
+import { createHostModules } from './host/io/modules.js';
+import { RepairTimer } from './host/io/repair-timer.js';
+import { parseLinks } from './host/link-state.js';
+import { DEFAULT_TAP_NAME } from './host/names.js';
+import type { HostModules } from './host/ports.js';
+import { createEventLoopDelay } from './io/event-loop-delay.js';
+import { readSystemIds } from './io/local-files.js';
+import { ServiceManager } from './io/service-manager.js';
+import { StateStore } from './io/state-store.js';
+import { UnresolvedTargets } from './io/unresolved-targets.js';
+import { RouterMetrics } from './metrics.js';
+import { RouterControl } from './router-control.js';
+import { chooseStartTargets } from './start-targets.js';
+
+export interface RouterModules {
+  readonly log: Logger;
+  readonly version: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The user asked for an end, or a part that nothing works without is gone (`fault`). */
+  readonly onEnd: (fault: string | null) => void;
+}
+
+/** Short ids have 12 bits. */
+const SHORT_IDS = 4096;
+
+/** Parts in the order of their start, each with what undoes it. */
+type Undo = () => void | Promise<void>;
+
+export class Router {
+  readonly #loaded: LoadedConfig;
+  readonly #modules: RouterModules;
+  readonly #undo: Undo[] = [];
+  readonly #store: StateStore;
+  #stopping: Promise<void> | null = null;
+
+  constructor(loaded: LoadedConfig, modules: RouterModules) {
+    this.#loaded = loaded;
+    this.#modules = modules;
+    this.#store = new StateStore({ dbPrefix: loaded.config.dbPrefix }, modules);
+  }
+
+  /** @throws {WeaveError} with a sentence for the user; everything started is stopped again. */
+  async start(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Orderly end. The bridge, the workloads and their addresses stay. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopAll();
+    return this.#stopping;
+  }
+
+  async #stopAll(): Promise<void> {
+    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) {
+      try {
+        await undo();
+      } catch (error) {
+        const fields = { code: errorCode(error), error: errorText(error) };
+        this.#modules.log.error('a part of the router did not stop in order', fields);
+      }
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { config } = this.#loaded;
+    const { log } = this.#modules;
+    for (const peer of config.peers) parseTargetAddress(peer);
+    const state = this.#store.load();
+    const hostModules = createHostModules({ procPath: config.procPath }, log);
+    const name = await this.#chooseName(hostModules);
+    const host = this.#makeHost(name, hostModules);
+    const tcp = new Tcp({ host: config.host ?? '', port: config.port }, { log });
+    // Refuses if another router has the bridge, before it changes anything.
+    await host.setUp();
+    const overlay = await this.#startOverlay(name, host);
+    const mesh = await this.#startMesh(name, tcp, overlay);
+    const unresolved = new UnresolvedTargets({
+      log,
+      onResolved: (item) => mesh.connect([item], false),
+    });
+    this.#undo.push(() => unresolved.stop());
+    const control = await this.#startApi({ mesh, overlay, host, unresolved });
+    const targets = chooseStartTargets({
+      given: config.peers,
+      resume: config.resume,
+      stored: { given: state.givenTargets, targets: state.targets, started: state.started },
+    });
+    this.#store.update({
+      peerName: formatPeerName(name),
+      givenTargets: [...config.peers],
+      targets: [...targets],
+      started: true,
+    });
+    this.#startRepairs(host);
+    control.setReady(true);
+    this.#notifyReady(name, overlay);
+    mesh.connect(await unresolved.add(targets), false);
+  }
+
+  async #chooseName(hostModules: HostModules): Promise<PeerName> {
+    const { config } = this.#loaded;
+    const links = parseLinks(await hostModules.ip.query(hostModules.netns.host, ['link', 'show']));
+    const { name, source } = choosePeerName(
+      {
+        option: config.name,
+        bridgeMac: links.find((link) => link.name === config.bridge)?.mac ?? null,
+        stored: this.#store.state.peerName,
+        systemIds: readSystemIds(config.hostRoot),
+      },
+      systemRandom,
+    );
+    const fields = { peer: formatPeerName(name), nickname: config.nickname, source };
+    this.#modules.log.info('our peer name', fields);
+    return name;
+  }
+
+  #makeHost(name: PeerName, hostModules: HostModules): HostNetwork {
+    const { config } = this.#loaded;
+    const saved = this.#store.state.withoutMasquerade;
+    return new HostNetwork(
+      {
+        bridge: config.bridge,
+        tapName: DEFAULT_TAP_NAME,
+        mtu: config.mtu,
+        peerMac: name as number as Mac,
+        apiPort: config.http?.kind === 'tcp' ? config.http.port : null,
+        savedExposures: saved.map((cidr) => ({ cidr, masquerade: false })),
+      },
+      hostModules,
+    );
+  }
+
+  async #startOverlay(name: PeerName, host: HostNetwork): Promise<SleeveOverlay> {
+    const { config } = this.#loaded;
+    const { log } = this.#modules;
+    const overlay = await SleeveOverlay.start(
+      {
+        localPeer: name,
+        port: config.port,
+        address: config.host === null ? 0 : parseIpv4(config.host),
+        tapName: DEFAULT_TAP_NAME,
+      },
+      { log },
+    );
+    this.#undo.push(() => overlay.close());
+    overlay.onDeviceEvent = (event) => this.#handleDevice(event, host);
+    await host.attachTap();
+    return overlay;
+  }
+
+  async #startMesh(name: PeerName, tcp: Tcp, overlay: SleeveOverlay): Promise<MeshRunner> {
+    const { config, password } = this.#loaded;
+    const { log, version } = this.#modules;
+    const mesh = new Mesh(
+      {
+        name,
+        nickname: config.nickname,
+        uid: systemRandom.uint64() || 1n,
+        shortId: randomBelow(systemRandom, SHORT_IDS),
+        port: config.port,
+        password,
+        minVersion: config.minProtocolVersion,
+        maxVersion: config.maxProtocolVersion,
+        discovery: config.discovery,
+        connLimit: config.connLimit,
+        trustedSubnets: config.trustedSubnets,
+        extraFeatures: { Software: `weave-net/${version}` },
+      },
+      { random: systemRandom, overlays: [overlay], log },
+    );
+    const onTargetsChanged = (texts: readonly string[]): void =>
+      this.#store.update({ targets: [...texts] });
+    const runner = new MeshRunner({ mesh, tcp, clock: systemClock, log, onTargetsChanged });
+    await runner.start();
+    this.#undo.push(() => runner.stop());
+    return runner;
+  }
+
+  async #startApi(parts: {
+    mesh: MeshRunner;
+    overlay: SleeveOverlay;
+    host: HostNetwork;
+    unresolved: UnresolvedTargets;
+  }): Promise<RouterControl> {
+    const { config } = this.#loaded;
+    const { log, version, onEnd } = this.#modules;
+    const apiCounters = new ApiCounters();
+    const metrics = new RouterMetrics({
+      eventLoopDelay: createEventLoopDelay(),
+      withProcessMetrics: true,
+    });
+    const control = new RouterControl(
+      { config, version, pid: process.pid },
+      {
+        ...parts,
+        clock: systemClock,
+        log,
+        store: this.#store,
+        metrics,
+        apiCounters,
+        onStop: () => {
+          // Nothing is left to remember after a reset.
+          if (control.ready()) this.#store.update({ started: false });
+          onEnd(null);
+        },
+      },
+    );
+    const { http, status, socketPath } = config;
+    const server = new ApiServer(
+      { http, status, metrics: config.metrics, socketPath },
+      { control, counters: apiCounters, log },
+    );
+    await server.start();
+    this.#undo.push(() => server.close());
+    log.info('control API', { addresses: server.addresses.join(' ') });
+    return control;
+  }
+
+  #startRepairs(host: HostNetwork): void {
+    const timer = new RepairTimer(() => host.reconcile(), this.#modules.log);
+    timer.start();
+    this.#undo.push(() => timer.stop());
+  }
+
+  #notifyReady(name: PeerName, overlay: SleeveOverlay): void {
+    const { log, env } = this.#modules;
+    const service = new ServiceManager(
+      { socketPath: env['NOTIFY_SOCKET'], watchdogMicros: env['WATCHDOG_USEC'] },
+      { log, loopAgeMs: () => overlay.loopAgeMs() },
+    );
+    service.ready(`peer ${formatPeerName(name)}`);
+    this.#undo.push(() => service.stopping());
+  }
+
+  #handleDevice(event: DeviceEvent, host: HostNetwork): void {
+    const { log, onEnd } = this.#modules;
+    switch (event.type) {
+      case 'tap-opened':
+        host.attachTap().catch((error: unknown) => {
+          const fields = { code: errorCode(error), error: errorText(error) };
+          log.error('the new TAP device could not be put on the bridge', fields);
+        });
+        return;
+      case 'loop-ended':
+        onEnd(`the data plane ended: ${event.text}`);
+        return;
+      case 'tap-lost':
+        log.warn('the TAP device is gone; making it again', { code: event.code });
+        return;
+      case 'tap-down':
+        log.warn('the TAP device is set down: no frame passes');
+        return;
+      case 'tap-up':
+        log.info('the TAP device is up again');
+    }
+  }
+}
+
+/** Text of a start that failed, for the one who started us. */
+export function startFailureText(error: unknown, config: RouterConfig): string {
+  if (!(error instanceof WeaveError)) return errorText(error);
+  const inUse = ['tcp-eaddrinuse', 'udp-port-in-use', 'router-running'].includes(error.code);
+  if (!inUse) return error.message;
+  const where =
+    config.socketPath === null ? '' : ` ('weave status' asks it over ${config.socketPath})`;
+  return `${error.message}; is another router running on this host?${where}`;
+}

@@ -1,0 +1,166 @@
+/** What the control API may do to the running router; made of its parts by compose.ts. */
+import type { Clock } from '../core/clock.js';
+import { errorText } from '../core/errors.js';
+import type { Logger } from '../core/log.js';
+import { formatMac } from '../core/mac.js';
+import type { SleeveOverlay } from '../fastdp/io/sleeve-overlay.js';
+import { resolveTarget } from '../mesh/io/resolve-target.js';
+import type { MeshRunner } from '../mesh/io/runner.js';
+import type { ConnectItem } from '../mesh/peer/dial.js';
+import type { ApiCounters } from './api/counters.js';
+import type { AttachmentView, ExposureView, Report } from './api-types.js';
+import type { RouterConfig } from './config.js';
+import type { AttachOptions, Control } from './control.js';
+import type { HostNetwork } from './host/host-network.js';
+import type { StateStore } from './io/state-store.js';
+import type { UnresolvedTargets } from './io/unresolved-targets.js';
+import type { RouterMetrics } from './metrics.js';
+import { buildReport } from './report.js';
+
+/** How the bridge itself is called among the attachments. */
+const EXPOSED_TARGET = 'weave:expose';
+
+export interface RouterControlOptions {
+  readonly config: RouterConfig;
+  readonly version: string;
+  readonly pid: number;
+}
+
+export interface RouterControlModules {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly mesh: MeshRunner;
+  readonly overlay: SleeveOverlay;
+  readonly host: HostNetwork;
+  readonly store: StateStore;
+  readonly unresolved: UnresolvedTargets;
+  readonly metrics: RouterMetrics;
+  readonly apiCounters: ApiCounters;
+  /** The user asked for an end of the process. */
+  readonly onStop: () => void;
+}
+
+export class RouterControl implements Control {
+  readonly #options: RouterControlOptions;
+  readonly #modules: RouterControlModules;
+  #isReady = false;
+
+  constructor(options: RouterControlOptions, modules: RouterControlModules) {
+    this.#options = options;
+    this.#modules = modules;
+  }
+
+  setReady(isReady: boolean): void {
+    this.#isReady = isReady;
+  }
+
+  ready(): boolean {
+    return this.#isReady;
+  }
+
+  async report(): Promise<Report> {
+    const { mesh, overlay, host, unresolved, apiCounters, clock } = this.#modules;
+    const dataPlane = await overlay.status().catch(() => null);
+    const meshStatus = mesh.status();
+    const noData = 'the data plane does not answer; see the log';
+    return buildReport({
+      ready: this.#isReady,
+      version: this.#options.version,
+      port: this.#options.config.port,
+      pid: this.#options.pid,
+      wallMs: clock.wallMs(),
+      tapName: overlay.tapName,
+      mesh: { ...meshStatus, targets: [...meshStatus.targets, ...unresolved.texts] },
+      dataPlane,
+      overlays: {
+        sleeve: {
+          CryptoLibrary: overlay.cryptoLibrary,
+          Io: dataPlane?.io ?? null,
+          Host: host.counters(),
+        },
+      },
+      apiRejections: apiCounters.rejections(),
+      warnings: [...unresolved.warnings(), ...(dataPlane === null ? [noData] : [])],
+    });
+  }
+
+  async metrics(): Promise<string> {
+    return this.#modules.metrics.text(await this.report());
+  }
+
+  async connect(peers: readonly string[], replace: boolean): Promise<readonly string[]> {
+    const { mesh, unresolved } = this.#modules;
+    const items: ConnectItem[] = [];
+    const faults: string[] = [];
+    const results = await Promise.allSettled(peers.map((text) => resolveTarget(text)));
+    for (const result of results) {
+      if (result.status === 'fulfilled') items.push(result.value);
+      else faults.push(errorText(result.reason));
+    }
+    // A call with nothing but faults is a mistake; forgetting all for it would be another.
+    if (replace && (items.length > 0 || peers.length === 0)) unresolved.forget(null);
+    const replaces = replace && (items.length > 0 || peers.length === 0);
+    if (items.length > 0 || replaces) mesh.connect(items, replaces);
+    return faults;
+  }
+
+  async forget(peers: readonly string[]): Promise<void> {
+    this.#modules.unresolved.forget(peers);
+    this.#modules.mesh.forget(peers);
+  }
+
+  async attach(
+    target: string,
+    cidrs: readonly string[],
+    options: AttachOptions,
+  ): Promise<readonly string[]> {
+    const { host, log } = this.#modules;
+    const attached = await host.attach(target, cidrs, options);
+    for (const clash of await host.routeClashes(cidrs)) {
+      log.warn('an attached address clashes with a route of this host', { target, clash });
+    }
+    return attached;
+  }
+
+  detach(target: string, cidrs: readonly string[]): Promise<readonly string[]> {
+    return this.#modules.host.detach(target, cidrs);
+  }
+
+  async attachments(): Promise<readonly AttachmentView[]> {
+    const { host } = this.#modules;
+    const bridge = await host.bridgeState();
+    const own = { target: EXPOSED_TARGET, mac: formatMac(bridge.mac), cidrs: bridge.cidrs };
+    const workloads = await host.attachments();
+    return [own, ...workloads.map(({ target, mac, cidrs }) => ({ target, mac, cidrs }))];
+  }
+
+  async expose(cidr: string, options: { readonly masquerade: boolean }): Promise<void> {
+    await this.#modules.host.expose(cidr, options);
+    this.#saveExposures();
+  }
+
+  async hide(cidr: string): Promise<void> {
+    await this.#modules.host.hide(cidr);
+    this.#saveExposures();
+  }
+
+  async exposures(): Promise<readonly ExposureView[]> {
+    return this.#modules.host.exposures();
+  }
+
+  async reset(): Promise<void> {
+    this.#isReady = false;
+    await this.#modules.host.tearDown();
+    this.#modules.store.remove();
+  }
+
+  stop(): void {
+    this.#modules.onStop();
+  }
+
+  #saveExposures(): void {
+    const { host, store } = this.#modules;
+    const without = host.exposures().filter(({ masquerade }) => !masquerade);
+    store.update({ withoutMasquerade: without.map(({ cidr }) => cidr) });
+  }
+}
