@@ -105,11 +105,12 @@ function refuseSecondRouter({ bridge, tapName }: BridgeOptions, facts: BridgeFac
   const capture = facts.links.find((link) => link.name === ORIGINAL_CAPTURE_PORT);
   const captured = capture !== undefined && facts.isCaptured(capture);
   if (!inUse && !captured) return;
+  const why = inUse
+    ? `device "${tapName}" is open`
+    : `Weave Net 2 captures on "${ORIGINAL_CAPTURE_PORT}"`;
   throw new WeaveError(
     'router-running',
-    `another router already works on the bridge "${bridge}" ` +
-      `(${inUse ? `device "${tapName}" is open` : `Weave Net 2 captures on "${capture?.name}"`}); ` +
-      'stop it first',
+    `another router already works on the bridge "${bridge}" (${why}); stop it first`,
   );
 }
 

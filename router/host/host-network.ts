@@ -241,7 +241,8 @@ function checkMtu(mtu: number | null): void {
   if (Number.isInteger(mtu) && mtu >= MIN_BRIDGE_MTU && mtu <= 65535) return;
   throw new ConfigError(
     '--mtu',
-    `${mtu} is no MTU: expected ${MIN_BRIDGE_MTU} to ${MAX_BRIDGE_MTU} (65535 is taken as the latter)`,
+    `${mtu} is no MTU: expected ${MIN_BRIDGE_MTU} to ${MAX_BRIDGE_MTU} ` +
+      '(up to 65535 is accepted and taken as the latter)',
   );
 }
 

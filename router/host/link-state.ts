@@ -29,7 +29,7 @@ export interface LinkState {
   /** Of a bridge. */
   readonly stp: boolean;
   readonly multicastSnooping: boolean;
-  /** IPv4 addresses of global scope, in the kernel's order. Empty unless addresses were asked for. */
+  /** IPv4, global scope, in the kernel's order. Empty unless addresses were asked for. */
   readonly addresses: readonly Cidr[];
 }
 

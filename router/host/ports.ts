@@ -30,7 +30,7 @@ export interface IpTool {
 }
 
 export interface NftTool {
-  /** Applies a script as one transaction: all of it or nothing. @throws {WeaveError} `nft-failed` */
+  /** Applies a script, all of it or nothing. @throws {WeaveError} `nft-failed` */
   apply(netns: NetnsHandle, script: string): Promise<void>;
   /** Objects of one table of family ip, or null if there is no such table. */
   listTable(netns: NetnsHandle, table: string): Promise<readonly unknown[] | null>;
@@ -47,7 +47,7 @@ export interface NetnsTool {
   findNamed(name: string): string | null;
   /** Path of the namespace of a process, or null if there is no such process. */
   findProcess(pid: number): string | null;
-  /** All namespaces that have a name or a process, each once: `target` is how a user would call it. */
+  /** All namespaces that have a name or a process, each once. */
   list(): readonly KnownNetns[];
   /** Sends a gratuitous ARP for an address of an interface that is up, once its port forwards. */
   announce(netns: NetnsHandle, interfaceName: string, address: number): Promise<void>;
@@ -56,13 +56,14 @@ export interface NetnsTool {
 }
 
 export interface KnownNetns {
+  /** How a user would call it. */
   readonly target: string;
   readonly path: string;
   readonly inode: number;
 }
 
 export interface SysctlTool {
-  /** @param key path below `sys`, e.g. `net/ipv4/ip_forward`. @returns trimmed text, null if absent. */
+  /** @param key path below `sys`, e.g. `net/ipv4/ip_forward`. @returns trimmed; null: absent. */
   read(netns: NetnsHandle, key: string): string | null;
   /** @returns false if the kernel has no such setting. @throws {WeaveError} `sysctl-failed` */
   write(netns: NetnsHandle, key: string, value: string): boolean;

@@ -1,4 +1,4 @@
-/** The `nft` program of nftables: transactions from standard input, listings as JSON. Source: nft(8). */
+/** The `nft` program: transactions from standard input, listings as JSON. Source: nft(8). */
 import { WeaveError } from '../../../core/errors.js';
 import type { NetnsHandle, NftTool } from '../ports.js';
 import { type ProgramResult, runProgram } from './run-program.js';
