@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BackgroundProcess, Lab } from './lab.js';
 import type { RunResult } from './shell.js';
-import { waitFor } from './wait.js';
+import { FINE_INTERVAL_MS, waitFor } from './wait.js';
 
 const distRoot = join(dirname(fileURLToPath(import.meta.url)), '../..');
 export const WEAVER = join(distRoot, 'router/main.js');
@@ -18,6 +18,8 @@ export const WEAVE = join(distRoot, 'cli/weave.js');
 const START_DEADLINE_MS = 15_000;
 export const ESTABLISH_DEADLINE_MS = 20_000;
 const API_TIMEOUT_MS = 5_000;
+/** USER_HZ, 100 on every Linux that Node runs on. */
+const CLOCK_TICKS_PER_SECOND = 100;
 /** Name of the nftables table that makes underlay faults inside a host's namespace. */
 const FAULT_TABLE = 'inet underlay_faults';
 
@@ -111,12 +113,16 @@ export class Host {
   async startRouter(options: RouterOptions = {}): Promise<number> {
     const startedMs = performance.now();
     const router = this.spawnRouter(options);
-    await waitFor(`answer of the router on ${this.label}`, START_DEADLINE_MS, async () => {
-      if (!router.running()) {
-        throw new Error(`it ended: ${readFileSync(router.logPath, 'utf8').slice(-2000)}`);
-      }
+    const what = `answer of the router on ${this.label}`;
+    const answers = async (): Promise<boolean> => {
+      // The probe is asked again after an exception, but a process that ended stays ended.
+      if (!router.running()) return true;
       return (await this.api('GET', '/status')).status === 200;
-    });
+    };
+    await waitFor(what, START_DEADLINE_MS, answers, FINE_INTERVAL_MS);
+    if (!router.running()) {
+      throw new Error(`no ${what}: ${readFileSync(router.logPath, 'utf8').slice(-2000)}`);
+    }
     return performance.now() - startedMs;
   }
 
@@ -221,6 +227,14 @@ export class Host {
       `add table ${FAULT_TABLE}`,
       `add chain ${FAULT_TABLE} arrive { type filter hook prerouting priority -300; }`,
     ];
+  }
+
+  /** Processor time the router has used so far, user and system, in seconds. */
+  cpuSeconds(): number {
+    const stat = readFileSync(`/proc/${this.router?.pid}/stat`, 'utf8');
+    // Fields 14 and 15 of proc(5), counted behind the name, which may hold blanks.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
   }
 
   /** Resident memory of the router's process in bytes. */

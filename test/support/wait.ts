@@ -3,6 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { errorText } from '../../core/errors.js';
 
 const POLL_INTERVAL_MS = 50;
+/** For measuring how long something takes. */
+export const FINE_INTERVAL_MS = 5;
 
 /**
  * Asks `probe` until it gives something other than null, undefined and false.
@@ -12,6 +14,7 @@ export async function waitFor<T>(
   what: string,
   deadlineMs: number,
   probe: () => Promise<T | null | undefined | false> | T | null | undefined | false,
+  intervalMs = POLL_INTERVAL_MS,
 ): Promise<T> {
   const startedMs = performance.now();
   let last = 'nothing';
@@ -22,7 +25,7 @@ export async function waitFor<T>(
     } catch (error) {
       last = errorText(error);
     }
-    await delay(POLL_INTERVAL_MS);
+    await delay(intervalMs);
   }
   throw new Error(`no ${what} within ${deadlineMs} ms; last error: ${last}`);
 }
