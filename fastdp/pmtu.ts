@@ -21,32 +21,24 @@
  */
 import type { Timeout } from '../core/clock.js';
 import { ETHERNET_HEADER_BYTES, MAX_DATAGRAM_BYTES } from '../core/limits.js';
-import { FIRST_PROBE_FRAME_BYTES, OUTER_HEADER_BYTES } from './wire.js';
-
-/** Overlay MTU while nothing is known: frames of any size are tried. */
-export const UNKNOWN_MTU = 65535;
-const ASSUMED_GOOD_MTU = 552;
-/** The least packet IPv4 must carry (RFC 791); the search ends here and takes it for granted. */
-const LEAST_MTU = 68;
-const PROBE_MTU = FIRST_PROBE_FRAME_BYTES - ETHERNET_HEADER_BYTES;
-const SEARCH_TESTS = 8;
-const SEARCH_WAIT_MS = 10;
-const PROBE_WAITS_MS = [400, 600, 1000];
-const VERIFY_WAITS_MS = [200, 300, 500, 500];
-const SWEEP_WAITS_MS = [250, 400, 650];
-const VERIFY_INTERVAL_MS = 3_000;
-const RAISE_INTERVAL_MS = 5 * 60_000;
-/** After a sweep without any answer the path is dead rather than narrow. */
-const SILENT_RETRY_MS = 5_000;
-/** How long a late answer to a test of a sweep may still raise the MTU. */
-const LATE_ANSWER_MS = 10_000;
-/** Assumed if the system refuses a size without telling which one it wants. */
-const COMMON_UNDERLAY_MTU = 1500;
-/** Underlay MTUs a sweep tries: Ethernet, jumbo, and what common tunnels leave of them. */
-const SWEEP_UNDERLAY_MTUS = [
-  8951, 4352, 2304, 1500, 1492, 1480, 1460, 1450, 1440, 1430, 1420, 1400, 1380, 1360, 1340, 1320,
-  1300, 1280, 1200, 1100, 1000, 800, 576,
-];
+import {
+  ASSUMED_GOOD_MTU,
+  COMMON_UNDERLAY_MTU,
+  LATE_ANSWER_MS,
+  LEAST_MTU,
+  PROBE_MTU,
+  PROBE_WAITS_MS,
+  RAISE_INTERVAL_MS,
+  SEARCH_TESTS,
+  SEARCH_WAIT_MS,
+  SILENT_RETRY_MS,
+  SWEEP_WAITS_MS,
+  sweepSizes,
+  UNKNOWN_MTU,
+  VERIFY_INTERVAL_MS,
+  VERIFY_WAITS_MS,
+} from './pmtu-plan.js';
+import { OUTER_HEADER_BYTES } from './wire.js';
 
 export type PmtuState = 'idle' | 'probe' | 'search' | 'verified' | 'verify' | 'sweep';
 
@@ -76,7 +68,7 @@ export class PathMtu {
   #deadlineMs: number | null = null;
   #raiseAtMs = 0;
   #largeTraffic = false;
-  /** Sizes of the last sweep, descending. BOUNDED by the list above plus one. */
+  /** Sizes of the last sweep, descending. BOUNDED by the list of sweepSizes plus one. */
   #sweepMtus: number[] = [];
   #sweepBest = 0;
   #sweepTop = 0;
@@ -296,7 +288,7 @@ export class PathMtu {
     if (!isFirst || this.#state !== 'search') return;
     // What the system says is wrong. The bisection goes on as the original's, but answers to
     // these make a proven size usable at once instead of after many waits.
-    this.#sweepMtus = this.#sweepSizes(this.#bad);
+    this.#sweepMtus = sweepSizes(this.#bad, this.#overheadBytes);
     for (const mtu of this.#sweepMtus) this.#tests.push(mtu + ETHERNET_HEADER_BYTES);
   }
 
@@ -362,17 +354,10 @@ export class PathMtu {
     this.#state = 'sweep';
     this.#candidate = 0;
     this.#sweepTop = Math.min(this.#mtu, PROBE_MTU);
-    this.#sweepMtus = [this.#sweepTop, ...this.#sweepSizes(this.#sweepTop)];
+    this.#sweepMtus = [this.#sweepTop, ...sweepSizes(this.#sweepTop, this.#overheadBytes)];
     this.#sweepBest = 0;
     this.#sent = 0;
     this.#sendSweepRound(nowMs);
-  }
-
-  /** Overlay MTUs below `limit` worth trying, descending. */
-  #sweepSizes(limit: number): number[] {
-    return SWEEP_UNDERLAY_MTUS.map((underlay) => underlay - this.#overheadBytes).filter(
-      (mtu) => mtu < limit,
-    );
   }
 
   #sendSweepRound(nowMs: number): void {
