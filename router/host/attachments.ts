@@ -8,7 +8,7 @@ import { formatCidr } from '../../core/ip.js';
 import type { Bridge } from './bridge.js';
 import { MAX_BRIDGE_MTU } from './bridge-plan.js';
 import { type LinkState, parseLinks } from './link-state.js';
-import { NFT_TABLE, workloadPortName } from './names.js';
+import { NFT_TABLE } from './names.js';
 import type { HostModules, KnownNetns, NetnsHandle } from './ports.js';
 import { DELETE_TABLE } from './rulesets.js';
 
@@ -85,42 +85,30 @@ export class Attachments {
   }
 
   async #matches(): Promise<Match[]> {
-    const { netns } = this.#modules;
+    const { ip, netns } = this.#modules;
     const { bridge, links } = await this.#bridge.require();
     const ports = links.filter(
-      (link) => link.kind === 'veth' && link.master === bridge.name && link.peerElsewhere,
+      (link) => link.kind === 'veth' && link.master === bridge.name && link.peerNetns !== null,
     );
     const found: Match[] = [];
-    const unknown = new Map(ports.map((port) => [port.name, port]));
-    const namespaces = netns.list().filter(({ inode }) => inode !== netns.host.inode);
-    // Names of our own making lead to their namespace directly.
-    for (const known of namespaces) {
-      const port = unknown.get(workloadPortName(known.inode));
-      if (port === undefined) continue;
-      const link = (await this.#linksIn(known)).find((other) => isPair(port, other));
-      if (link === undefined) continue;
-      unknown.delete(port.name);
-      found.push({ known, port, link });
-    }
-    for (const known of unknown.size === 0 ? [] : namespaces) {
-      const inside = await this.#linksIn(known);
-      for (const port of [...unknown.values()]) {
-        const link = inside.find((other) => isPair(port, other));
-        if (link === undefined) continue;
-        unknown.delete(port.name);
-        found.push({ known, port, link });
-      }
+    const unknown = new Set(ports);
+    for (const known of netns.list()) {
+      if (unknown.size === 0) break;
+      if (known.inode === netns.host.inode) continue;
+      await this.#inside(known, async (handle) => {
+        const leading = [...unknown].filter(
+          ({ peerNetns }) => peerNetns !== null && netns.isSame(peerNetns, handle),
+        );
+        if (leading.length === 0) return;
+        const inside = parseLinks(await ip.query(handle, ['addr', 'show']));
+        for (const port of leading) {
+          const link = inside.find((other) => other.index === port.peerIndex);
+          if (link !== undefined) found.push({ known, port, link });
+          unknown.delete(port);
+        }
+      });
     }
     return found.sort((a, b) => a.port.index - b.port.index);
-  }
-
-  async #linksIn(known: KnownNetns): Promise<LinkState[]> {
-    const { ip } = this.#modules;
-    let links: LinkState[] = [];
-    await this.#inside(known, async (handle) => {
-      links = parseLinks(await ip.query(handle, ['addr', 'show']));
-    });
-    return links;
   }
 
   /** A workload may end at any moment; that is no error of a listing. */
@@ -136,14 +124,4 @@ export class Attachments {
       handle?.close();
     }
   }
-}
-
-/**
- * Both ends name each other's index. Numbers repeat between namespaces, so this can in theory match
- * two halves of different pairs, but only if both are veths with the very same two numbers.
- */
-function isPair(port: LinkState, inside: LinkState): boolean {
-  return (
-    inside.kind === 'veth' && inside.index === port.peerIndex && inside.peerIndex === port.index
-  );
 }

@@ -5,6 +5,12 @@
 import { DecodeError } from '../../core/errors.js';
 import { type Cidr, parseIpv4 } from '../../core/ip.js';
 
+/**
+ * How the ip tool denotes another namespace: by its name in /run/netns where it has one, else by
+ * the number the kernel gave it from the point of view of this one.
+ */
+export type PeerNetns = { readonly name: string } | { readonly id: number };
+
 export interface LinkState {
   readonly index: number;
   readonly name: string;
@@ -21,8 +27,8 @@ export interface LinkState {
   readonly peerIndex: number | null;
   /** Of a veth whose other end is in the same namespace: that end's name. */
   readonly peerName: string | null;
-  /** Of a veth: the other end is in another namespace. */
-  readonly peerElsewhere: boolean;
+  /** Of a veth whose other end is elsewhere: which namespace, null if it is here or unknown. */
+  readonly peerNetns: PeerNetns | null;
   readonly hairpin: boolean;
   /** Free text kept with the device; we note the target of an attach there. */
   readonly alias: string;
@@ -58,13 +64,19 @@ function parseLink(entry: unknown): LinkState {
     master: typeof link['master'] === 'string' ? link['master'] : null,
     peerIndex: typeof link['link_index'] === 'number' ? link['link_index'] : null,
     peerName: typeof link['link'] === 'string' ? link['link'] : null,
-    peerElsewhere: 'link_netnsid' in link || 'link_netns' in link,
+    peerNetns: parsePeerNetns(link),
     alias: textOr(link['ifalias'], ''),
     hairpin: port['hairpin'] === true,
     stp: numberOr(bridge['stp_state'], 0) !== 0,
     multicastSnooping: numberOr(bridge['mcast_snooping'], 0) !== 0,
     addresses: parseAddresses(link['addr_info']),
   };
+}
+
+function parsePeerNetns(link: Fields): PeerNetns | null {
+  const { link_netns: name, link_netnsid: id } = link;
+  if (typeof name === 'string') return { name };
+  return typeof id === 'number' ? { id } : null;
 }
 
 function parseAddresses(list: unknown): Cidr[] {

@@ -4,6 +4,7 @@
  * files; tests over plain values. Every failure is a `WeaveError` with a stable code.
  */
 import type { Logger } from '../../core/log.js';
+import type { PeerNetns } from './link-state.js';
 
 /**
  * A network namespace held open, so that it can neither vanish nor be replaced by another one
@@ -47,6 +48,11 @@ export interface NetnsTool {
   findNamed(name: string): string | null;
   /** Path of the namespace of a process, or null if there is no such process. */
   findProcess(pid: number): string | null;
+  /**
+   * Whether `denoted`, as the ip tool printed it on the host, is this very namespace. Interface
+   * indexes repeat in every namespace and cannot tell.
+   */
+  isSame(denoted: PeerNetns, netns: NetnsHandle): boolean;
   /** All namespaces that have a name or a process, each once. */
   list(): readonly KnownNetns[];
   /** Sends a gratuitous ARP for an address of an interface that is up, once its port forwards. */

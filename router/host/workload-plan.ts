@@ -6,7 +6,7 @@ import { RequestError } from '../../core/errors.js';
 import { type Cidr, formatCidr } from '../../core/ip.js';
 import { hasAddress, hasCidr, MULTICAST_NETWORK } from './addresses.js';
 import type { LinkState, RouteState } from './link-state.js';
-import { workloadPortName } from './names.js';
+import { WORKLOAD_PORT_PREFIX, workloadPortName } from './names.js';
 
 /** Most addresses of one workload: the rules of its namespace have a line for each. */
 export const MAX_WORKLOAD_ADDRESSES = 256;
@@ -17,6 +17,8 @@ export interface WorkloadFacts {
   readonly bridge: LinkState;
   readonly hostLinks: readonly LinkState[];
   readonly netnsInode: number;
+  /** Whether the far end of a pair lies in the workload's namespace. */
+  readonly leadsThere: (port: LinkState) => boolean;
   readonly netnsLinks: readonly LinkState[];
 }
 
@@ -34,20 +36,20 @@ export interface WorkloadInterface {
  * bridge.
  */
 export function findWorkloadInterface(facts: WorkloadFacts): WorkloadInterface | null {
-  const { interfaceName, bridge, netnsInode } = facts;
+  const { interfaceName, bridge } = facts;
   const link = facts.netnsLinks.find((candidate) => candidate.name === interfaceName);
   if (link === undefined) return null;
-  const expected = workloadPortName(netnsInode, interfaceName);
   const port = facts.hostLinks.find(
     (candidate) =>
       candidate.kind === 'veth' &&
       candidate.index === link.peerIndex &&
       candidate.peerIndex === link.index &&
-      // Index numbers repeat in every namespace; a name of ours or a place on the bridge decides.
-      (candidate.name === expected || candidate.master === bridge.name),
+      facts.leadsThere(candidate),
   );
-  const usable = port !== undefined && (port.master === bridge.name || port.master === null);
-  if (link.kind === 'veth' && usable) return { link, port };
+  // Without a master it may be anybody's, unless its name says that it has lost our bridge.
+  const isOrphan = port?.master === null && port.name.startsWith(WORKLOAD_PORT_PREFIX);
+  const isOurs = port?.master === bridge.name || isOrphan;
+  if (link.kind === 'veth' && port !== undefined && isOurs) return { link, port };
   throw new RequestError(
     'interface-foreign',
     `"${facts.target}" already has an interface "${interfaceName}" that is not connected to the ` +

@@ -139,6 +139,8 @@ export class Workloads {
         bridge,
         hostLinks: links,
         netnsInode: netns.inode,
+        leadsThere: ({ peerNetns }) =>
+          peerNetns !== null && this.#modules.netns.isSame(peerNetns, netns),
         netnsLinks,
       };
       return { facts, netns, existing: findWorkloadInterface(facts) };

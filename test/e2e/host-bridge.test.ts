@@ -112,6 +112,10 @@ test('frames reach the TAP with checksums, and an open TAP means a running route
 test('what Weave Net 2 left is adopted: bridge, name, workloads, but not its capture pair', async (t) => {
   if (!ready(t)) return;
   const rig = await HostRig.create(t);
+  // Its pair has the same two index numbers as the workload's, and leads to another host.
+  const [twin, twinHost] = [await rig.addNetns('0'), await rig.addNetns('1')];
+  const twinPair = ['index', '5', 'type', 'veth', 'peer', 'name', 'ethwe', 'index', '2'];
+  await run('ip', '-n', twinHost, 'link', 'add', 'twin', ...twinPair, 'netns', twin);
   const [a, b] = [await rig.addNetns('a'), await rig.addNetns('b')];
   await addOriginal(rig);
   await rig.ip('link', 'add', 'vethwepl4711', 'type', 'veth', 'peer', 'name', 'ethwe', 'netns', a);

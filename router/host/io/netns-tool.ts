@@ -12,6 +12,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { errorCode, RequestError } from '../../../core/errors.js';
 import { sendGratuitousArp } from '../../../sys/arp.js';
 import { withNetns } from '../../../sys/netns.js';
+import { netnsIdOf } from '../../../sys/netns-id.js';
+import type { PeerNetns } from '../link-state.js';
 import type { KnownNetns, NetnsHandle, NetnsTool } from '../ports.js';
 
 const NAMED_DIRS = ['/run/netns', '/var/run/netns'];
@@ -37,6 +39,7 @@ export function createNetnsTool({ procPath, hostNetnsPath }: NetnsToolOptions): 
       const path = `${procPath}/${pid}/ns/net`;
       return inodeOf(path) === null ? null : path;
     },
+    isSame: (denoted, netns) => inside(host, () => isSame(denoted, netns)),
     list: () => listNetns(procPath),
     async announce(netns, interfaceName, address): Promise<void> {
       await delay(PORT_SETTLE_MS);
@@ -88,6 +91,21 @@ function findNamed(name: string): string | null {
   if (name === '' || name === '.' || name === '..' || name.includes('/')) return null;
   const paths = NAMED_DIRS.map((dir) => `${dir}/${name}`);
   return paths.find((path) => inodeOf(path) !== null) ?? null;
+}
+
+/** To be called from the host's point of view, whose numbers are meant. */
+function isSame(denoted: PeerNetns, netns: NetnsHandle): boolean {
+  if ('name' in denoted) {
+    const path = findNamed(denoted.name);
+    return path !== null && inodeOf(path) === netns.inode;
+  }
+  if (netns.path === null) return false;
+  const fd = openSync(netns.path, constants.O_RDONLY);
+  try {
+    return netnsIdOf(fd) === denoted.id;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Names before processes, so that a namespace is called by its name where it has one. */

@@ -27,6 +27,7 @@ function facts(hostLinks: LinkState[], netnsLinks: LinkState[], target = 'c1'): 
     bridge: bridge as LinkState,
     hostLinks,
     netnsInode: INODE,
+    leadsThere: ({ peerNetns }) => peerNetns !== null && 'id' in peerNetns && peerNetns.id === 1,
     netnsLinks,
   };
 }
@@ -53,6 +54,9 @@ test('look-alikes are foreign', () => {
   foreign([port({ ifname: 'veth7' })]);
   foreign([port({ master: 'docker0' })]);
   foreign([port({ link_index: 3 })]);
+  // The same two numbers, but another namespace.
+  foreign([port({ link_netnsid: 2, master: 'weave' })]);
+  foreign([port({ link_netnsid: undefined, link: 'here' })]);
   foreign([port()], [{ ...inside, kind: 'dummy' }]);
 });
 
