@@ -25,6 +25,8 @@ export interface TcpSessionEvents {
 export interface TcpSessionOptions {
   readonly socket: Socket;
   readonly remoteAddr: string;
+  /** WRITE_STALL_MS but for tests. */
+  readonly stallMs: number;
 }
 
 export class TcpSession {
@@ -116,12 +118,12 @@ export class TcpSession {
     this.#stallTimer = null;
     if (!this.#socketFull) return;
     this.#stallTimer = setTimeout(() => {
-      const seconds = WRITE_STALL_MS / 1000;
+      const seconds = this.#options.stallMs / 1000;
       this.#fail(
         'write-stalled',
         `peer ${this.#options.remoteAddr} has read nothing for ${seconds} s`,
       );
-    }, WRITE_STALL_MS);
+    }, this.#options.stallMs);
   }
 
   #fail(code: string, text: string): void {

@@ -7,7 +7,7 @@ import { errorText } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
 import { formatIpPort, parseIpPort } from '../peer/target-address.js';
 import { dialFailure, dialTimeout, listenFailure, type SocketFailure } from './socket-errors.js';
-import { TcpSession } from './tcp-session.js';
+import { TcpSession, WRITE_STALL_MS } from './tcp-session.js';
 
 /** Probes on idle connections; they only help the kernel to notice dead hosts. */
 const KEEPALIVE_MS = 15_000;
@@ -22,6 +22,7 @@ export interface TcpOptions {
   /** 0: any free one, for tests. */
   readonly port: number;
   readonly connectTimeoutMs?: number;
+  readonly stallMs?: number;
 }
 
 export interface TcpModules {
@@ -167,7 +168,7 @@ export class Tcp {
     const connId = this.#nextConnId++;
     const localAddr = formatIpPort(plainIp(socket.localAddress ?? ''), socket.localPort ?? 0);
     const session = new TcpSession(
-      { socket, remoteAddr },
+      { socket, remoteAddr, stallMs: this.#options.stallMs ?? WRITE_STALL_MS },
       {
         onBytes: (chunk) => this.#handlers?.onBytes(connId, chunk),
         onWritable: () => this.#handlers?.onWritable(connId),
