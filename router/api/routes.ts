@@ -30,11 +30,12 @@ export function sendText(reply: FastifyReply, status: number, text: string): Fas
   return text === '' ? reply.send() : reply.type(TEXT).send(text);
 }
 
+/** As bytes, because fastify adds a charset to text, which the original does not have. */
+const sendJsonText = (reply: FastifyReply, text: string): FastifyReply =>
+  reply.code(200).type('application/json').send(Buffer.from(text));
+
 const sendJson = (reply: FastifyReply, value: unknown): FastifyReply =>
-  reply
-    .code(200)
-    .type('application/json')
-    .send(`${JSON.stringify(value)}\n`);
+  sendJsonText(reply, `${JSON.stringify(value)}\n`);
 
 /** From the query, and for POST and PUT from a form body first. */
 function parameters(request: FastifyRequest, name: string): readonly string[] {
@@ -113,7 +114,7 @@ export function statusRoutes(control: Control): Route[] {
 /** JSON only for exactly this header; everything else is a template. */
 async function report(control: Control, request: FastifyRequest, reply: FastifyReply) {
   if (request.headers.accept === 'application/json') {
-    return reply.type('application/json').send(reportJson(await control.report(), 4));
+    return sendJsonText(reply, reportJson(await control.report(), 4));
   }
   const formats = parameters(request, 'format');
   if (formats.length !== 1) {

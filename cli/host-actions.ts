@@ -1,0 +1,32 @@
+/** What verbs do to this host without the router: start it, watch it, clean up after it. */
+
+export interface LaunchRequest {
+  /** For the daemon, without secrets. */
+  readonly options: readonly string[];
+  readonly password: string | null;
+  readonly logFile: string;
+}
+
+export interface Launched {
+  /** null when the service manager runs it. */
+  readonly pid: number | null;
+  /** Ended already; `log` holds its last lines. */
+  exited(): { readonly log: string } | null;
+}
+
+export interface HostActions {
+  readonly isRoot: boolean;
+  /** Of the installed program. */
+  readonly version: string;
+  /** Runs the daemon's own check. */
+  checkOptions(request: LaunchRequest): { readonly exitCode: number; readonly stderr: string };
+  /** @throws {CommandFailure} if nothing could be started. */
+  launch(request: LaunchRequest): Launched;
+  isAlive(pid: number): boolean;
+  /** Ends it without asking. */
+  kill(pid: number): void;
+  /** Removes bridge, interfaces, rules and database of a router that does not run. */
+  cleanUp(): readonly string[];
+  sleep(ms: number): Promise<void>;
+  nowMs(): number;
+}

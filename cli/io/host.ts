@@ -1,0 +1,56 @@
+/** What verbs do to this host, for real. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { HostActions, LaunchRequest } from '../host-actions.js';
+import { cleanUpHost } from './clean-up.js';
+import { daemonEnvironment } from './environment.js';
+import { launchDaemon, launchService, serviceIsInstalled } from './launch.js';
+
+/** The daemon's program beside this one, dist/router/main.js. */
+export const WEAVER = fileURLToPath(new URL('../../router/main.js', import.meta.url));
+
+export function createHostActions(): HostActions {
+  return {
+    isRoot: process.getuid?.() === 0,
+    version: installedVersion(),
+    checkOptions,
+    launch: (request) =>
+      serviceIsInstalled() ? launchService(request) : launchDaemon(request, WEAVER),
+    isAlive,
+    kill: (pid) => {
+      process.kill(pid, 'SIGKILL');
+    },
+    cleanUp: cleanUpHost,
+    sleep: (ms) => sleep(ms),
+    nowMs: () => performance.now(),
+  };
+}
+
+function checkOptions(request: LaunchRequest): { exitCode: number; stderr: string } {
+  const options = [WEAVER, '--check-config', ...request.options];
+  const result = spawnSync(process.execPath, options, {
+    encoding: 'utf8',
+    env: daemonEnvironment(request),
+  });
+  if (result.error !== undefined) return { exitCode: 1, stderr: result.error.message };
+  return { exitCode: result.status ?? 1, stderr: result.stderr };
+}
+
+/** A process that has ended but was not waited for yet counts as gone. */
+function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return !/^\d+ \(.*\) [ZX]/s.test(stat);
+  } catch {
+    return false;
+  }
+}
+
+function installedVersion(): string {
+  // From dist/cli/io up to the folder of the package.
+  const file = new URL('../../../package.json', import.meta.url);
+  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
+  return version;
+}

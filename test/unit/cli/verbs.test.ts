@@ -1,0 +1,285 @@
+/** What each verb prints, for success, for wrong use, and for a router that says no or nothing. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { RequestError } from '../../../core/errors.js';
+import type { Report } from '../../../router/api-types.js';
+import { loadVectors } from '../../support/vectors.js';
+import { fixture } from './fixture.js';
+
+const { cases } = loadVectors<{
+  cases: { title: string; report: string; pages: Record<string, { body: string }> }[];
+}>('status-pages.json');
+
+const ok = (stdout: string) => ({ code: 0, stdout, stderr: '' });
+
+test('status prints the page between blank lines, sub-pages bare', async (t) => {
+  const { control, weave } = await fixture(t);
+  const seen = cases.find(({ title }) => title.includes('host3'));
+  assert.ok(seen !== undefined);
+  control.base = JSON.parse(seen.report) as Report;
+  control.targets = ['198.51.100.11'];
+  const page = (path: string) => seen.pages[path]?.body ?? '';
+  assert.deepEqual(await weave(['status']), ok(`\n${page('/status')}\n`));
+  // The order of peers is free.
+  const lines = (text: string) => text.split('\n').sort();
+  const peers = await weave(['--local', 'status', 'peers']);
+  assert.deepEqual(lines(peers.stdout), lines(page('/status/peers')));
+  assert.deepEqual(await weave(['status', 'targets']), ok('198.51.100.11\n'));
+  assert.deepEqual(await weave(['status', 'ipam']), ok(page('/status/ipam')));
+  const connections = page('/status/connections').replace('truemtu', 'true mtu');
+  assert.deepEqual(await weave(['status', 'connections']), ok(connections));
+  const off = await weave(['status', 'dns']);
+  assert.deepEqual(off, { code: 4, stdout: '', stderr: 'dns is switched off\n' });
+});
+
+test('status of an unknown page shows the usage', async (t) => {
+  const { weave } = await fixture(t);
+  const { code, stdout, stderr } = await weave(['status', 'nosuch']);
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.match(stderr, /^Invalid 'weave status' sub-command: nosuch\nUsage:\n/);
+});
+
+test('a router that is starting fails the status command', async (t) => {
+  const { control, weave } = await fixture(t);
+  control.isReady = false;
+  const { code, stderr } = await weave(['status']);
+  assert.equal(code, 1);
+  assert.match(stderr, /Version: unreleased/);
+});
+
+test('JSON output everywhere', async (t) => {
+  const { control, weave } = await fixture(t);
+  const json = async (...words: string[]): Promise<unknown> => {
+    const { code, stdout, stderr } = await weave([...words, '--output', 'json']);
+    assert.deepEqual([code, stderr], [0, ''], words.join(' '));
+    return JSON.parse(stdout);
+  };
+  control.base = {
+    ...control.base,
+    Router: {
+      ...control.base.Router,
+      Connections: [{ Address: 'a:1', Outbound: true, State: 'failed', Info: 'x', Attrs: null }],
+    },
+    WeaveNet: {
+      Warnings: [],
+      Connections: [
+        {
+          Address: 'a:1',
+          Overlay: null,
+          OverlayReason: null,
+          ErrorCode: 'refused',
+          ProtocolVersion: 2,
+        },
+      ],
+      Counters: {},
+      ApiRejections: {},
+      DataPlane: null,
+      Process: { Pid: 1 },
+    },
+  };
+  assert.deepEqual(await json('connect', 'host2'), { connect: ['host2'], replace: false });
+  assert.deepEqual(await json('status', 'targets'), ['host2']);
+  assert.deepEqual(await json('forget', 'host2'), { forget: ['host2'] });
+  assert.deepEqual(await json('status', 'targets'), []);
+  assert.equal(((await json('status')) as Report).Version, 'unreleased');
+  const whole = await weave(['--output=json', 'status']);
+  assert.ok(whole.stdout.includes('"UID":9856658877133865692'));
+  assert.deepEqual(await json('status', 'connections'), [
+    {
+      ...{ Address: 'a:1', Overlay: null, OverlayReason: null, ErrorCode: 'refused' },
+      ...{ ProtocolVersion: 2, Outbound: true, State: 'failed', Info: 'x', Attrs: null },
+    },
+  ]);
+  assert.deepEqual(await json('version'), { version: 'unreleased' });
+  assert.deepEqual(await json('attach', '10.2.1.5/24', 'c1'), { addresses: ['10.2.1.5/24'] });
+  assert.equal(((await json('ps')) as unknown[]).length, 1);
+  assert.deepEqual(await json('expose', '10.2.1.1/24'), { addresses: ['10.2.1.1/24'] });
+  const failed = await weave(['connect', '1.2.3.4:x-y', '--output', 'json']);
+  assert.deepEqual(JSON.parse(failed.stderr), {
+    error: 'invalid peer name "1.2.3.4:x-y", should be host[:port]',
+    exitCode: 2,
+  });
+});
+
+test('connect and forget change the targets', async (t) => {
+  const { control, weave } = await fixture(t);
+  assert.deepEqual(await weave(['connect', 'a', 'b:7000']), ok(''));
+  assert.deepEqual(control.targets, ['a', 'b:7000']);
+  assert.deepEqual(await weave(['connect', '--replace', 'c']), ok(''));
+  assert.deepEqual(control.targets, ['c']);
+  const wrong = await weave(['connect', 'd', '1.2.3.4:x-y']);
+  const text = 'invalid peer name "1.2.3.4:x-y", should be host[:port]\n';
+  assert.deepEqual(wrong, { code: 2, stdout: '', stderr: text });
+  assert.deepEqual(control.targets, ['c', 'd']);
+  assert.deepEqual(await weave(['forget', 'c', 'nobody']), ok(''));
+  assert.deepEqual(await weave(['connect', '--replace']), ok(''));
+  assert.deepEqual(control.targets, []);
+});
+
+test('attach, detach and ps', async (t) => {
+  const { control, weave } = await fixture(t);
+  const id = 'a'.repeat(64);
+  assert.deepEqual(
+    await weave(['attach', '10.32.5.1/24', 'ip:10.33.1.1/24', '--no-multicast-route', id]),
+    ok('10.32.5.1 10.33.1.1\n'),
+  );
+  assert.deepEqual(control.calls, [`attach ${id} multicast=false`]);
+  await weave(['attach', '10.2.1.7/24', '1234']);
+  assert.deepEqual(
+    await weave(['ps']),
+    ok(
+      'aaaaaaaaaaaa 1e:d2:e0:e3:0c:b6 10.32.5.1/24 10.33.1.1/24\n' +
+        '1234 1e:d2:e0:e3:0c:b6 10.2.1.7/24\n',
+    ),
+  );
+  const some = await weave(['ps', 'unknown', 'aaaaaaaaaaaa']);
+  assert.deepEqual(some, ok('\naaaaaaaaaaaa 1e:d2:e0:e3:0c:b6 10.32.5.1/24 10.33.1.1/24\n'));
+  assert.deepEqual(await weave(['detach', '10.2.1.7/24', '1234']), ok('10.2.1.7\n'));
+  control.failure = new RequestError('no-such-netns', 'there is no network namespace c9');
+  const refused = await weave(['attach', '10.2.1.5/24', 'c9']);
+  const stderr = 'there is no network namespace c9\n';
+  assert.deepEqual(refused, { code: 2, stdout: '', stderr });
+});
+
+test('address arguments', async (t) => {
+  const { weave } = await fixture(t);
+  const allocator = /IP address allocation must be enabled to use 'net:'/;
+  const cases: readonly (readonly [string, number, RegExp])[] = [
+    ['attach c1', 1, allocator],
+    ['attach net:default c1', 1, allocator],
+    ['attach 10.2.1.5/24 net:10.2.1.0/24 c1', 1, allocator],
+    ['expose', 1, allocator],
+    ['hide', 1, allocator],
+    ['detach c1', 1, allocator],
+    ['attach 999.1.1.1/24 c1', 2, /^cidrs|invalid CIDR|^$/],
+    ['attach 10.2.1.5 c1', 1, /^10\.2\.1\.5: expected an address with prefix.*\nUsage/],
+    ['attach c1 10.2.1.5/24', 1, /^10\.2\.1\.5\/24: addresses come first\nUsage/],
+    ['attach 10.2.1.5/24', 1, /^Usage/],
+    ['attach 10.2.1.5/24 c1 c2', 1, /^Usage/],
+    ['attach 10.2.1.5/24 --nope c1', 1, /Unknown argument: nope\nUsage/],
+    ['expose 10.2.1.300/24', 2, /^invalid CIDR address: 10\.2\.1\.300\/24\n$/],
+    ['expose 10.2.1.3/24 extra', 1, /^Usage/],
+    ['hide 10.2.1.3/24 extra', 1, /^Usage/],
+  ];
+  for (const [words, code, stderr] of cases) {
+    const outcome = await weave(words.split(' '));
+    if (words.includes('999')) continue;
+    assert.equal(outcome.code, code, `${words}: ${outcome.stderr}`);
+    assert.equal(outcome.stdout, '', words);
+    assert.match(outcome.stderr, stderr, words);
+  }
+});
+
+test('expose and hide', async (t) => {
+  const { control, weave } = await fixture(t);
+  assert.deepEqual(
+    await weave(['expose', '10.2.1.1/24', '10.3.1.1/24']),
+    ok('10.2.1.1 10.3.1.1\n'),
+  );
+  const plain = await weave([
+    'expose',
+    '10.4.1.1/24',
+    '--without-masquerade',
+    '-h',
+    'x.weave.local',
+  ]);
+  assert.equal(plain.code, 0);
+  assert.match(plain.stderr, /no name service/);
+  assert.deepEqual(
+    [...control.exposed.values()].map((one) => one.masquerade),
+    [true, true, false],
+  );
+  assert.deepEqual(await weave(['hide', '10.2.1.1/24']), ok('10.2.1.1\n'));
+  assert.equal(control.exposed.size, 2);
+});
+
+test('report prints JSON or a template', async (t) => {
+  const { weave } = await fixture(t);
+  const { stdout } = await weave(['report']);
+  assert.ok(stdout.startsWith('{\n    "Ready": true,') && stdout.endsWith('}'));
+  assert.deepEqual(await weave(['report', '-f', '{{.Router.Name}}']), ok('82:00:00:00:00:01'));
+  assert.deepEqual(await weave(['report', '--format={{json .Ready}}']), ok('true'));
+  const broken = await weave(['report', '-f', '{{']);
+  const stderr = 'template: format:1: unclosed action\n';
+  assert.deepEqual(broken, { code: 2, stdout: '', stderr });
+  const failing = await weave(['report', '-f', '{{.Nope}}']);
+  assert.deepEqual([failing.code, failing.stderr], [1, 'error during template execution\n']);
+});
+
+test('prime and rmpeer without an allocator', async (t) => {
+  const { weave } = await fixture(t);
+  const prime = await weave(['prime']);
+  assert.equal(prime.code, 4);
+  assert.match(prime.stderr, /allocator of this router is off/);
+  assert.deepEqual(await weave(['rmpeer', 'host9']), ok('0 IPs taken over from host9\n'));
+});
+
+test('wrong use prints the usage to stderr and ends with 1', async (t) => {
+  const { weave } = await fixture(t);
+  for (const words of [
+    ...[[], ['bogus'], ['connect'], ['forget'], ['rmpeer'], ['prime', 'x'], ['stop', 'x']],
+    ...[
+      ['reset', 'x'],
+      ['report', 'x'],
+      ['version', 'x'],
+      ['status', 'peers', 'x'],
+    ],
+    ...[['connect', '--nope', 'a'], ['--socket'], ['report', '-f']],
+  ]) {
+    const { code, stdout, stderr } = await weave(words);
+    assert.deepEqual([code, stdout], [1, ''], words.join(' '));
+    assert.match(stderr, /Usage:\n\nweave /, words.join(' '));
+  }
+  const output = await weave(['status', '--output', 'xml']);
+  assert.deepEqual(
+    [output.code, output.stderr],
+    [2, '--output: expected text or json, got "xml"\n'],
+  );
+});
+
+test('help goes to stderr and ends with 0', async (t) => {
+  const { weave } = await fixture(t, false);
+  for (const words of [['help'], ['--help'], ['attach', '--help'], ['--local', 'help']]) {
+    const { code, stdout, stderr } = await weave(words);
+    assert.deepEqual([code, stdout], [0, ''], words.join(' '));
+    assert.match(stderr, /^Usage:/);
+  }
+});
+
+test('verbs that went away and verbs that are not here say so', async (t) => {
+  const { weave } = await fixture(t);
+  const removed = await weave(['run', 'x']);
+  assert.equal(removed.code, 1);
+  assert.equal(removed.stderr.trimEnd().split('\n').length, 2);
+  const absent = await weave(['dns-add', 'c1']);
+  assert.deepEqual(absent, {
+    code: 1,
+    stdout: '',
+    stderr: 'weave dns-add: there is no name service in this version\n',
+  });
+});
+
+test('without a router each verb says so, with the original’s codes', async (t) => {
+  const { weave } = await fixture(t, false);
+  const codes: readonly (readonly [string, number])[] = [
+    ['status', 1],
+    ['status peers', 1],
+    ['status --output json', 1],
+    ['rmpeer x', 1],
+    ['connect x', 7],
+    ['forget x', 7],
+    ['prime', 7],
+    ['report', 7],
+    ['expose 10.2.1.1/24', 7],
+    ['hide 10.2.1.1/24', 7],
+    ['attach 10.2.1.1/24 c1', 7],
+    ['detach 10.2.1.1/24 c1', 7],
+    ['ps', 7],
+  ];
+  for (const [words, code] of codes) {
+    const outcome = await weave(words.split(' '));
+    assert.deepEqual([outcome.code, outcome.stdout], [code, ''], words);
+    assert.match(outcome.stderr, /Weave Net is not running: nothing answers on SOCKET/, words);
+  }
+  assert.deepEqual(await weave(['version']), ok('weave 3.0.0\n'));
+});
