@@ -5,13 +5,9 @@
 import type { Link } from '../link.js';
 import type { DatagramPort } from '../ports.js';
 
-/** From here on a lost DF datagram may be a matter of size; every link carries less. */
-const LARGE_DATAGRAM_BYTES = 512;
-
 /** @param bytes of the region reserved last. The link's address must be known. */
 export function transmit(datagrams: DatagramPort, link: Link, bytes: number, df: boolean): void {
   const forwarder = link.forwarder;
   link.traffic.datagramsSent += 1;
-  if (df && bytes > LARGE_DATAGRAM_BYTES) forwarder.noteLargeTraffic();
   datagrams.commit(bytes, forwarder.remoteIp, forwarder.remotePort, link.sourceIp, df, link.connId);
 }

@@ -96,6 +96,25 @@ test('a path that narrows is followed, with and without ICMP, and widened again'
   assert.equal(a.attributes.get(aId)?.['mtu'], 1414);
 });
 
+test('an idle path is left alone, a busy one is tested every three seconds', () => {
+  const here = pair(KEY);
+  greet(here);
+  const { network, a } = here;
+  const tests = () =>
+    a.datagrams.sent.filter(({ df, bytes }) => df && bytes.length === 1472).length;
+  bulk(here, 3_500);
+  network.run(10_000);
+  const before = tests();
+  network.run(60_000);
+  assert.equal(tests(), before);
+  for (let i = 0; i < 100; i++) {
+    network.capture(a, ...Array.from({ length: 10 }, () => udp(100, true)));
+    network.run(100);
+  }
+  const added = tests() - before;
+  assert.ok(added >= 3 && added <= 4, `${added} tests in 10 s`);
+});
+
 test('loss alone does not narrow the path for good', () => {
   const here = pair(KEY);
   greet(here);
