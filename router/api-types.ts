@@ -1,11 +1,10 @@
 /**
  * Shapes of the control API, the only file of the router that cli/ and k8s/ may import: the report
  * with the original's keys, the JSON routes that the original did not have, and where the router
- * listens by default.
+ * listens by default. Plain types and constants, so that the command line starts fast; the schemas
+ * are in api/request-schemas.ts.
  * Source: reference/http-api.md 2, 8.
  */
-import { z } from 'zod';
-
 export const DEFAULT_HTTP_ADDRESS = '127.0.0.1:6784';
 export const DEFAULT_STATUS_ADDRESS = '127.0.0.1:6782';
 /** Root-only twin of the control listener; the command line prefers it. */
@@ -14,37 +13,23 @@ export const DEFAULT_CONFIG_PATH = '/etc/weave/weave.yaml';
 /** The database file is this with `data.db` behind it. */
 export const DEFAULT_DB_PREFIX = '/var/lib/weave/weave';
 
-/** Most addresses one attach, detach or hide may name. */
-export const MAX_ADDRESSES_PER_REQUEST = 64;
+/** `POST /attach`. Answers 200 with `AddressesReply`, 400 with the field and what is expected. */
+export interface AttachRequest {
+  /** Netns name, path, pid or container id; at most 4096 characters. */
+  readonly target: string;
+  /** 1 to 64 addresses with prefix, `10.2.1.5/24`. */
+  readonly cidrs: readonly string[];
+  readonly options?: {
+    /** Route 224.0.0.0/4 through the overlay inside the workload; true unless given. */
+    readonly multicastRoute?: boolean;
+  };
+}
 
-const cidrText = z
-  .string()
-  .regex(/^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/, 'expected an IPv4 address with prefix, 10.2.1.5/24');
-const targetText = z
-  .string()
-  .min(1, 'expected a netns name, a path, a pid or a container id')
-  .max(4096, 'expected at most 4096 characters');
-const cidrList = z
-  .array(cidrText)
-  .min(1, 'expected at least one address with prefix, 10.2.1.5/24')
-  .max(MAX_ADDRESSES_PER_REQUEST);
-
-/** `POST /attach`. Answers 200 with `AddressesReply`. */
-export const attachRequest = z.strictObject({
-  target: targetText,
-  cidrs: cidrList,
-  options: z
-    .strictObject({
-      /** Route 224.0.0.0/4 through the overlay inside the workload. */
-      multicastRoute: z.boolean().default(true),
-    })
-    .default({ multicastRoute: true }),
-});
-export type AttachRequest = z.output<typeof attachRequest>;
-
-/** `POST /detach`. Answers 200 with `AddressesReply`. */
-export const detachRequest = z.strictObject({ target: targetText, cidrs: cidrList });
-export type DetachRequest = z.output<typeof detachRequest>;
+/** `POST /detach`. Answers like `POST /attach`. */
+export interface DetachRequest {
+  readonly target: string;
+  readonly cidrs: readonly string[];
+}
 
 export interface AddressesReply {
   /** With prefix, in the order asked for. */

@@ -4,7 +4,7 @@
  * json is pino's, one object per line. What peers send may sit in fields, so control characters
  * are escaped: a nickname can't forge a line. Source: reference/cli.md 6 "Log line".
  */
-import { pino } from 'pino';
+import { createRequire } from 'node:module';
 import type { Clock } from '../core/clock.js';
 import type { LogFields, Logger } from '../core/log.js';
 import type { LogLevel } from './config.js';
@@ -72,7 +72,9 @@ function timestamp(wallMs: number): string {
   return `${day} ${time}.${String(micros).padStart(6, '0')}`;
 }
 
+/** Loads pino only when it is wanted: it costs some 9 MB, and text is the usual form. */
 function jsonEmitter({ clock, write }: LogModules): Emit {
+  const { pino } = createRequire(import.meta.url)('pino') as typeof import('pino');
   const logger = pino(
     {
       level: 'debug',

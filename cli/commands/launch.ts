@@ -101,7 +101,7 @@ function launchRequest(words: readonly string[], context: CommandContext): Launc
     const word = words[i] as string;
     const match = /^--?(password|log-file)(?:=([\s\S]*))?$/.exec(word);
     if (word === '--no-restart') {
-      context.note('Note: restarts are the service manager’s business; --no-restart is not needed');
+      context.note('Note: restarts are up to the service manager; --no-restart is not needed');
     } else if (match === null) {
       options.push(word);
     } else {

@@ -7,11 +7,11 @@ import type { FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import type { z } from 'zod';
 import { DecodeError, errorText, RequestError } from '../../core/errors.js';
 import { formatCidr, parseCidr } from '../../core/ip.js';
-import { attachRequest, detachRequest } from '../api-types.js';
 import type { Control } from '../control.js';
 import { runTemplate } from '../go-template.js';
 import { reportJson } from '../report-json.js';
 import { statusPage, statusPages } from '../status-pages.js';
+import { attachRequest, detachRequest } from './request-schemas.js';
 
 export interface Route {
   readonly method: HTTPMethods;

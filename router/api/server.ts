@@ -4,7 +4,7 @@
  * and whatever is refused is counted. Source: reference/http-api.md 1, 9.
  */
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
-import { errorCode, errorText, RequestError } from '../../core/errors.js';
+import { errorCode, errorText, RequestError, WeaveError } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
 import type { ListenAddress } from '../config.js';
 import type { Control } from '../control.js';
@@ -166,7 +166,8 @@ function answerErrors(
     counters.reject('failed');
     const fields = { path: request.routeOptions.url, code: errorCode(error) };
     log.error('API request failed', { ...fields, error: errorText(error) });
-    const text = error instanceof RequestError ? errorText(error) : 'internal error, see the log';
+    // Our own errors are sentences for people; others may say anything.
+    const text = error instanceof WeaveError ? errorText(error) : 'internal error, see the log';
     return sendText(reply, status, `${text}\n`);
   });
 }
