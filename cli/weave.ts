@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-import { createHostActions } from './io/host.js';
 /** The command `weave`. See README.md in this folder. */
+
+import { createHostActions } from './io/host.js';
 import { httpClient, placesToTry } from './io/http-client.js';
 import { run } from './run.js';
 

@@ -9,7 +9,7 @@ import { daemonEnvironment } from './environment.js';
 import { launchDaemon, launchService, serviceIsInstalled } from './launch.js';
 
 /** The daemon's program beside this one, dist/router/main.js. */
-export const WEAVER = fileURLToPath(new URL('../../router/main.js', import.meta.url));
+const WEAVER = fileURLToPath(new URL('../../router/main.js', import.meta.url));
 
 export function createHostActions(): HostActions {
   return {
