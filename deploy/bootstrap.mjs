@@ -78,9 +78,10 @@ function installAndBuild() {
   }
   if (!packagesAreCurrent()) {
     console.error('Installing npm packages …');
-    runOrFail('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    // Not `npm ci`: it refuses where a registry lacks the packages of foreign platforms. This
+    // installs what the lock file says too, and leaves the lock file alone.
+    const quiet = ['--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
+    runOrFail('npm', ['install', ...quiet], { stdio: ['ignore', 'ignore', 'inherit'] });
   }
   console.error('Building …');
   runOrFail(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.json']);
