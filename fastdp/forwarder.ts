@@ -63,6 +63,8 @@ export class Forwarder {
   #heartbeatAtMs: number | null = null;
   #failAtMs: number | null = null;
   #fragmentationTestAtMs: number | null = null;
+  /** Overlay MTU told last; 0 before. */
+  #shownMtu = 0;
   #testAnswers: TokenBucket | null = null;
   /** Drained after every input, so BOUNDED by what one input yields. */
   readonly #actions: ForwarderAction[] = [];
@@ -268,6 +270,12 @@ export class Forwarder {
     }
     const mtu = this.#pmtu.pollChange();
     if (mtu === 0) return;
+    if (mtu < this.#shownMtu) {
+      // The IP stack may still cut to the old size, which the path now swallows: ask anew, at once.
+      this.#stackFragmentationTrusted = false;
+      this.#fragmentationTestAtMs = 0;
+    }
+    this.#shownMtu = mtu;
     const attributes: OverlayAttributes = this.#encrypted ? { encrypted: true, mtu } : { mtu };
     this.#actions.push({ type: 'attributes', attributes });
   }

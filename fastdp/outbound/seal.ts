@@ -105,7 +105,7 @@ export class Sealer {
         );
         copyBytes(buffer, offset, this.#datagrams.arena, frameAt, frameBytes);
         this.#finish(link, df, at, recordBytes);
-        noteSize(link, df, recordBytes);
+        noteSize(link, recordBytes);
         return DropReason.none;
       }
       builder = this.#open(link, df);
@@ -173,7 +173,7 @@ export class Sealer {
     const at = this.#reserve(link, recordBytes);
     copyBytes(records, 0, this.#datagrams.arena, at + link.overheadBytes, recordBytes);
     this.#finish(link, df, at, recordBytes);
-    noteSize(link, df, recordBytes);
+    noteSize(link, recordBytes);
   }
 
   #release(index: number, builder: Builder): void {
@@ -208,7 +208,10 @@ export class Sealer {
   }
 }
 
-/** Frames of workloads only: if tests counted, they would keep themselves going. */
-function noteSize(link: Link, df: boolean, recordBytes: number): void {
-  if (df && recordBytes > LARGE_RECORD_BYTES) link.forwarder.noteLargeTraffic();
+/**
+ * Frames of workloads only: if tests counted, they would keep themselves going. Those without DF
+ * count, too, since a path that shrinks in silence swallows them as well.
+ */
+function noteSize(link: Link, recordBytes: number): void {
+  if (recordBytes > LARGE_RECORD_BYTES) link.forwarder.noteLargeTraffic();
 }

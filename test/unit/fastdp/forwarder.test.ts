@@ -103,6 +103,26 @@ test('the stack is trusted from the answer of a fragmentation test to the next t
   );
 });
 
+test('a path that shrinks puts the stack to the test again', () => {
+  const forwarder = make(6783);
+  forwarder.confirm(0);
+  forwarder.handleControl(1, new Uint8Array(0), 0);
+  forwarder.handleControl(2, new Uint8Array(0), 1);
+  forwarder.handleTooBig(1500, 2);
+  forwarder.handleControl(3, new Uint8Array([0x05, 0x9e]), 3);
+  assert.ok(forwarder.stackFragmentationTrusted, 'finding the first size changes nothing');
+  actions(forwarder);
+  forwarder.handleTooBig(1300, 4);
+  forwarder.handleControl(3, new Uint8Array([0x04, 0xd6]), 5);
+  assert.equal(forwarder.stackFragmentationTrusted, false);
+  assert.ok((forwarder.nextTimeout()?.atMs ?? Number.POSITIVE_INFINITY) <= 5);
+  forwarder.handleTimeout(5);
+  const sent = actions(forwarder).filter((next) => next.type === 'send-test');
+  assert.ok(sent.some(({ frameBytes, df }) => frameBytes === 60_001 && !df));
+  forwarder.handleControl(2, new Uint8Array(0), 6);
+  assert.ok(forwarder.stackFragmentationTrusted);
+});
+
 test('tests are answered with what they showed, within reason', () => {
   const forwarder = make(6783, true);
   assert.ok(forwarder.handleMtuTest(1414, 0));
