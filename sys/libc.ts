@@ -32,6 +32,9 @@ export const libc = {
   write: declare<(fd: Fd, address: Address, bytes: number) => number>(
     'intptr_t write(int, uintptr_t, size_t)',
   ),
+  writev: declare<(fd: Fd, pieces: Address, count: number) => number>(
+    'intptr_t writev(int, uintptr_t, int)',
+  ),
   ioctl: declare<(fd: Fd, request: number, argument: Address) => number>(
     'int ioctl(int, ulong, uintptr_t)',
   ),

@@ -11,9 +11,16 @@ const DEVICE_NODE = '/dev/net/tun';
 const O_RDWR_NONBLOCK_CLOEXEC = 0x2 | 0x800 | 0x80000;
 const TUNSETIFF = 0x400454ca;
 const TUNSETPERSIST = 0x400454cb;
+const TUNSETOFFLOAD = 0x400454d0;
 const TUNSETTXFILTER = 0x400454d1;
+const TUNSETVNETHDRSZ = 0x400454d8;
+/** TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 */
+const OFFLOADS = 0x01 | 0x02 | 0x04;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
+/** Of `struct virtio_net_hdr` without later additions. */
+const VNET_HEADER_BYTES = 10;
 /** `struct ifreq`: name, then flags. */
 const IFREQ_BYTES = 40;
 const NAME_LIMIT = 15;
@@ -23,6 +30,11 @@ export interface TapOptions {
   readonly name: string;
   /** The device outlives the process, with its place in the bridge. */
   readonly persist?: boolean;
+  /**
+   * Every frame, read or written, has a 10-byte virtio_net_hdr before it; frames may be large TCP
+   * segments to be cut, with checksums left open.
+   */
+  readonly offloads?: boolean;
 }
 
 export class Tap {
@@ -45,17 +57,31 @@ export class Tap {
     try {
       const request = new Memory(IFREQ_BYTES);
       request.setText(0, options.name);
-      request.setShort(16, IFF_TAP | IFF_NO_PI);
+      const flags = IFF_TAP | IFF_NO_PI | (options.offloads === true ? IFF_VNET_HDR : 0);
+      request.setShort(16, flags);
       if (libc.ioctl(fd, TUNSETIFF, request.address) < 0) throw createError(options.name);
       const tap = new Tap(fd, request.getText(0, 16));
       // A device adopted from an earlier process may carry a receive filter; we take all frames.
       libc.ioctl(fd, TUNSETTXFILTER, new Memory(8).address);
+      tap.#setOffloads(options.offloads === true);
       if (options.persist !== undefined) tap.setPersist(options.persist);
       return tap;
     } catch (error) {
       libc.close(fd);
       throw error;
     }
+  }
+
+  /** Both are set either way: an adopted device has what its last owner set. */
+  #setOffloads(wanted: boolean): void {
+    if (wanted) {
+      const size = new Memory(8);
+      size.setInt(0, VNET_HEADER_BYTES);
+      const result = libc.ioctl(this.fd, TUNSETVNETHDRSZ, size.address);
+      check(result, 'ioctl', `header size of ${this.name}`);
+    }
+    // Refused only by kernels that cannot do it; frames come one by one then.
+    libc.ioctl(this.fd, TUNSETOFFLOAD, wanted ? OFFLOADS : 0);
   }
 
   /** @throws {SysError} */
@@ -79,6 +105,12 @@ export class Tap {
   write(address: number, bytes: number): number {
     const count = libc.write(this.fd, address, bytes);
     return count < 0 ? failure() : count;
+  }
+
+  /** One frame gathered from `count` iovecs. @returns as `write`. */
+  writePieces(iovecs: number, count: number): number {
+    const written = libc.writev(this.fd, iovecs, count);
+    return written < 0 ? failure() : written;
   }
 
   close(): void {

@@ -44,6 +44,11 @@ export class ReceiveBatch {
     for (let slot = 0; slot < slots; slot++) this.#link(slot);
   }
 
+  /** Where all datagrams lie; each stays untouched until the next `receive`. */
+  get buffer(): Uint8Array {
+    return this.#data.bytes;
+  }
+
   /**
    * Receives what waits, at most as many messages as there are slots, and hands each datagram on.
    * @returns messages received: fewer than the slots means that the socket is drained; a negative

@@ -13,6 +13,7 @@ import { PollSet } from '../../sys/poll.js';
 import type { UdpPair } from '../../sys/udp.js';
 import { ReceiveBatch } from '../../sys/udp-receive-batch.js';
 import { DataPlane } from '../data-plane.js';
+import { DropReason } from '../drop-reason.js';
 import type { Secretbox } from '../ports.js';
 import type { Command, Report, SleeveOptions, SleeveStatus } from './messages.js';
 import { TapDevice } from './tap-device.js';
@@ -66,8 +67,10 @@ export class DataPlaneLoop {
   #errors = 0;
   #failuresInARow = 0;
 
-  readonly #onFrame = (buffer: Uint8Array, frameBytes: number): void => {
-    this.#dataPlane.handleFrame(buffer, 0, frameBytes, this.#nowMs);
+  readonly #onFrame = (buffer: Uint8Array, offset: number, frameBytes: number): boolean => {
+    const reason = this.#dataPlane.handleFrame(buffer, offset, frameBytes, this.#nowMs);
+    // One answer is enough for all segments of a large frame.
+    return reason !== DropReason.tooBigAnswered;
   };
 
   readonly #onDatagram = (
@@ -90,6 +93,7 @@ export class DataPlaneLoop {
     this.#tap = new TapDevice(tapOptions, (event) => modules.report({ type: 'device', event }));
     this.#udp = new UdpPort(modules.udp);
     this.#receive = new ReceiveBatch(modules.udp.plainFd, RECEIVE_SLOTS);
+    this.#tap.setStableBuffer(this.#receive.buffer);
     this.#poll = new PollSet([this.#tap.fd, modules.udp.plainFd, modules.wake.fd]);
     this.#dataPlane = new DataPlane(options, {
       datagrams: this.#udp,
@@ -151,8 +155,7 @@ export class DataPlaneLoop {
     if (this.#commandsWait || this.#poll.ready(WAKE_SLOT) !== 0) this.#runCommands();
     if (this.#closed) return;
     if (this.#tapBusy || this.#poll.ready(TAP_SLOT) !== 0) {
-      const frames = this.#tap.drain(FRAME_BURST, this.#onFrame, this.#nowMs);
-      this.#tapBusy = frames === FRAME_BURST;
+      this.#tapBusy = this.#tap.drain(FRAME_BURST, this.#onFrame, this.#nowMs);
       this.#dataPlane.flush(this.#nowMs);
     }
     if (this.#udpBusy || this.#poll.ready(UDP_SLOT) !== 0) {
@@ -170,7 +173,13 @@ export class DataPlaneLoop {
   #receiveDatagrams(): void {
     // Should a datagram throw, the rest may still wait in the socket.
     this.#udpBusy = true;
-    const received = this.#receive.receive(this.#onDatagram);
+    let received: number;
+    try {
+      received = this.#receive.receive(this.#onDatagram);
+    } finally {
+      // Frames that wait lie in the buffer that the next receive overwrites.
+      this.#tap.flush();
+    }
     this.#udpBusy = received === RECEIVE_SLOTS;
     if (received >= 0) return;
     this.#receiveFailures++;
@@ -241,6 +250,7 @@ export class DataPlaneLoop {
         tapReads: this.#tap.reads,
         tapWrites: this.#tap.writes,
         tapWriteFailures: this.#tap.writeFailures,
+        tapMalformed: this.#tap.malformed,
         tapReopens: this.#tap.reopens,
         datagramsSent: this.#udp.datagrams,
         messagesSent: this.#udp.messages,

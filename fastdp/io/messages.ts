@@ -49,6 +49,8 @@ export interface IoCounters {
   readonly tapWrites: number;
   /** Frames lost because the device was down, gone or out of memory. */
   readonly tapWriteFailures: number;
+  /** Captured frames that contradict the device's own description of them. */
+  readonly tapMalformed: number;
   readonly tapReopens: number;
   /** Datagrams queued for sending, and messages of one or more of them given to the kernel. */
   readonly datagramsSent: number;

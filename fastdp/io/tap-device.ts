@@ -1,6 +1,7 @@
 /**
- * The TAP device as the loop sees it: frames out by address, frames in as TapPort, and its troubles
- * (set down, deleted) told once each. A deleted device is made anew.
+ * The TAP device as the loop sees it: captured frames out, injected frames in, and its troubles
+ * (set down, deleted) told once each. A deleted device is made anew. The device has offloads, so
+ * large TCP frames are split after reading and segments joined before writing.
  */
 import { errorCode } from '../../core/errors.js';
 import { Errno, errnoName } from '../../sys/libc.js';
@@ -8,9 +9,13 @@ import { AddressCache, Memory } from '../../sys/memory.js';
 import { Tap } from '../../sys/tap.js';
 import type { TapPort } from '../ports.js';
 import type { DeviceEvent } from './messages.js';
+import { FrameJoiner, type JoinedFrame, type JoinSink, MAX_JOINED } from './offload/join.js';
+import { type FrameSink, FrameSplitter } from './offload/split.js';
+import { VNET_HEADER_BYTES } from './offload/vnet-header.js';
 
-/** The largest frame of a device whose MTU is 65 535, with Ethernet header and VLAN tags. */
-const FRAME_SPACE = 65535 + 14 + 8 + 7;
+/** Vnet header and the largest frame: an IP packet of 65 535 bytes, Ethernet header, VLAN tags. */
+const FRAME_SPACE = VNET_HEADER_BYTES + 65535 + 14 + 8;
+const IOVEC_BYTES = 16;
 const REOPEN_MS = 1000;
 
 export interface TapDeviceOptions {
@@ -18,28 +23,40 @@ export interface TapDeviceOptions {
   readonly persist: boolean;
 }
 
-/** Takes a captured frame; the buffer is reused by the next. */
-export type FrameHandler = (buffer: Uint8Array, frameBytes: number) => void;
-
 export class TapDevice implements TapPort {
+  /** Frames as the kernel gave and took them, joined ones counted once. */
   reads = 0;
   writes = 0;
   writeFailures = 0;
   reopens = 0;
+  /** Frames whose vnet header contradicts them; dropped. */
+  malformed = 0;
   readonly #options: TapDeviceOptions;
   readonly #onEvent: (event: DeviceEvent) => void;
   readonly #memory = new Memory(FRAME_SPACE);
+  readonly #splitter = new FrameSplitter();
+  readonly #joiner: FrameJoiner;
   readonly #addresses = new AddressCache();
+  readonly #headerAddresses = new AddressCache();
+  /** Pieces of the frame to be written; the first is the vnet header. */
+  readonly #iovecs = new Memory((MAX_JOINED + 1) * IOVEC_BYTES);
+  readonly #noHeader = new Memory(VNET_HEADER_BYTES);
   #tap: Tap | null;
   #isDown = false;
   /** Only while there is no device. */
   #reopenAtMs = 0;
+  #lostCode = '';
 
   /** @throws {SysError} see Tap.open. */
   constructor(options: TapDeviceOptions, onEvent: (event: DeviceEvent) => void) {
     this.#options = options;
     this.#onEvent = onEvent;
     this.#tap = openTap(options);
+    const sink: JoinSink = {
+      writeSingle: (buffer, offset, frameBytes) => this.#writeSingle(buffer, offset, frameBytes),
+      writeJoined: (buffer, frame) => this.#writeJoined(buffer, frame),
+    };
+    this.#joiner = new FrameJoiner(sink);
   }
 
   /** As the kernel has it. */
@@ -58,37 +75,42 @@ export class TapDevice implements TapPort {
   }
 
   /**
-   * Hands on what waits, `limit` frames at most.
-   * @returns frames handed on: fewer than the limit means that none waits any more.
+   * Frames written from this buffer stay in place until `flush`, and may wait until then to be
+   * joined.
    */
-  drain(limit: number, onFrame: FrameHandler, nowMs: number): number {
-    for (let count = 0; count < limit; count++) {
-      if (this.#tap === null) return count;
-      const bytes = this.#tap.read(this.#memory.address, FRAME_SPACE);
-      if (bytes > 0) {
-        this.reads++;
-        onFrame(this.#memory.bytes, bytes);
-      } else {
-        if (bytes !== -Errno.EAGAIN && bytes !== -Errno.EINTR) this.#fail(-bytes, nowMs);
-        return count;
-      }
-    }
-    return limit;
+  setStableBuffer(buffer: Uint8Array): void {
+    this.#joiner.setStableBuffer(buffer);
   }
 
-  write(buffer: Uint8Array, offset: number, frameBytes: number): boolean {
-    const tap = this.#tap;
-    if (tap === null || frameBytes > buffer.length - offset) return false;
-    const written = tap.write(this.#addresses.of(buffer) + offset, frameBytes);
-    if (written >= 0) {
-      this.writes++;
-      if (this.#isDown) this.#setDown(false);
-      return true;
+  /**
+   * Hands on what waits: about `limit` frames, as a large one is not interrupted.
+   * @returns true if more may wait.
+   */
+  drain(limit: number, onFrame: FrameSink, nowMs: number): boolean {
+    for (let count = 0; count < limit; ) {
+      if (this.#tap === null) return false;
+      const bytes = this.#tap.read(this.#memory.address, FRAME_SPACE);
+      if (bytes <= 0) {
+        if (bytes !== -Errno.EAGAIN && bytes !== -Errno.EINTR) this.#fail(-bytes, nowMs);
+        return false;
+      }
+      this.reads++;
+      const frames = this.#splitter.split(this.#memory.bytes, this.#memory.view, bytes, onFrame);
+      if (frames < 0) this.malformed++;
+      count += Math.max(1, frames);
     }
-    this.writeFailures++;
-    // A deleted device is noticed by the next read, which poll asks for.
-    if (written === -Errno.EIO || written === -Errno.ENETDOWN) this.#setDown(true);
-    return false;
+    return true;
+  }
+
+  /** @returns true also for a frame that waits to be joined; `flush` writes it. */
+  write(buffer: Uint8Array, offset: number, frameBytes: number): boolean {
+    if (this.#tap === null || offset < 0 || offset + frameBytes > buffer.length) return false;
+    return this.#joiner.write(buffer, offset, frameBytes);
+  }
+
+  /** Writes what waits to be joined. */
+  flush(): void {
+    this.#joiner.flush();
   }
 
   /** Tries to make the device anew if it is lost. */
@@ -98,10 +120,10 @@ export class TapDevice implements TapPort {
       this.#tap = openTap(this.#options);
       this.reopens++;
       this.#isDown = false;
+      this.#lostCode = '';
       this.#onEvent({ type: 'tap-opened', name: this.#tap.name });
     } catch (error) {
-      this.#reopenAtMs = nowMs + REOPEN_MS;
-      this.#onEvent({ type: 'tap-lost', code: errorCode(error) });
+      this.#lose(errorCode(error), nowMs);
     }
   }
 
@@ -115,8 +137,50 @@ export class TapDevice implements TapPort {
   #fail(errorNumber: number, nowMs: number): void {
     this.#tap?.close();
     this.#tap = null;
+    this.#lose(errnoName(errorNumber), nowMs);
+  }
+
+  /** Told again only if the reason changes. */
+  #lose(code: string, nowMs: number): void {
     this.#reopenAtMs = nowMs + REOPEN_MS;
-    this.#onEvent({ type: 'tap-lost', code: errnoName(errorNumber) });
+    if (code === this.#lostCode) return;
+    this.#lostCode = code;
+    this.#onEvent({ type: 'tap-lost', code });
+  }
+
+  #writeSingle(buffer: Uint8Array, offset: number, frameBytes: number): boolean {
+    this.#setPiece(0, this.#noHeader.address, VNET_HEADER_BYTES);
+    this.#setPiece(1, this.#addresses.of(buffer) + offset, frameBytes);
+    return this.#writePieces(2);
+  }
+
+  #writeJoined(buffer: Uint8Array, frame: JoinedFrame): boolean {
+    const base = this.#addresses.of(buffer);
+    this.#setPiece(0, this.#headerAddresses.of(frame.header), frame.headerBytes);
+    for (let i = 0; i < frame.pieceCount; i++) {
+      const address = base + (frame.pieceOffsets[i] as number);
+      this.#setPiece(i + 1, address, frame.pieceBytes[i] as number);
+    }
+    return this.#writePieces(frame.pieceCount + 1);
+  }
+
+  #setPiece(index: number, address: number, bytes: number): void {
+    this.#iovecs.setWord(index * IOVEC_BYTES, address);
+    this.#iovecs.setWord(index * IOVEC_BYTES + 8, bytes);
+  }
+
+  #writePieces(count: number): boolean {
+    if (this.#tap === null) return false;
+    const written = this.#tap.writePieces(this.#iovecs.address, count);
+    if (written >= 0) {
+      this.writes++;
+      if (this.#isDown) this.#setDown(false);
+      return true;
+    }
+    this.writeFailures++;
+    // A deleted device is noticed by the next read, which poll asks for.
+    if (written === -Errno.EIO || written === -Errno.ENETDOWN) this.#setDown(true);
+    return false;
   }
 
   #setDown(isDown: boolean): void {
@@ -127,5 +191,5 @@ export class TapDevice implements TapPort {
 }
 
 function openTap(options: TapDeviceOptions): Tap {
-  return Tap.open({ name: options.name, persist: options.persist });
+  return Tap.open({ name: options.name, persist: options.persist, offloads: true });
 }
