@@ -5,6 +5,9 @@ export interface TokenBucketOptions {
   readonly refillMs: number;
 }
 
+/** Fractions of tokens add up inexactly; a wait for the last billionth would never end. */
+const WHOLE_TOKEN = 1 - 1e-9;
+
 export class TokenBucket {
   readonly #options: TokenBucketOptions;
   #tokens: number;
@@ -19,7 +22,7 @@ export class TokenBucket {
   /** Takes one token if there is one. */
   tryTake(nowMs: number): boolean {
     this.#refill(nowMs);
-    if (this.#tokens < 1) return false;
+    if (this.#tokens < WHOLE_TOKEN) return false;
     this.#tokens -= 1;
     return true;
   }
@@ -27,7 +30,9 @@ export class TokenBucket {
   /** When the next `tryTake` can succeed; `nowMs` if it can at once. */
   nextTokenMs(nowMs: number): number {
     this.#refill(nowMs);
-    return this.#tokens >= 1 ? nowMs : nowMs + (1 - this.#tokens) * this.#options.refillMs;
+    return this.#tokens >= WHOLE_TOKEN
+      ? nowMs
+      : nowMs + (1 - this.#tokens) * this.#options.refillMs;
   }
 
   #refill(nowMs: number): void {

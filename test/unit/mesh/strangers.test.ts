@@ -38,6 +38,19 @@ test('a burst of callers comes in at once, then one per 50 ms', () => {
   assert.equal(gate.nextTimeout(2000), null);
 });
 
+test('whoever waits until the time named comes in then, at whatever odd times', () => {
+  const random = new SeededRandom(3);
+  const gate = new AcceptGate();
+  let nowMs = 1000;
+  for (let i = 1; i <= 500; i++) {
+    gate.add(caller(i));
+    nowMs += random.float();
+    if (gate.take(nowMs) !== null) continue;
+    nowMs = gate.nextTimeout(nowMs)?.atMs ?? assert.fail('nobody waits');
+    assert.notEqual(gate.take(nowMs), null, `at ${nowMs}`);
+  }
+});
+
 test('of too many waiting callers the oldest has to go', () => {
   const gate = new AcceptGate();
   for (let i = 1; i <= MAX_WAITING; i++) gate.add(caller(i));
