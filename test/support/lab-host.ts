@@ -50,6 +50,10 @@ export interface Report {
     readonly Connections: readonly ReportConnection[] | null;
     readonly Peers: readonly { readonly Name: string; readonly NickName: string }[] | null;
   };
+  /** Only our routers have it. */
+  readonly WeaveNet?: {
+    readonly Connections: readonly { readonly ProtocolVersion: number | null }[];
+  };
 }
 
 /** How a kind of router is started and where it answers; the project's own unless stated. */
