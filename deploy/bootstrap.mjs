@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * What `npm start` and `npm test` run. Plain JavaScript, since nothing is installed or built yet:
- * installs what the machine lacks, builds, and goes on in the compiled program.
+ * What `npm start`, `npm test` and `npm run bench` run. Plain JavaScript, since nothing is installed
+ * or built yet: installs what the machine lacks, builds, and goes on in the compiled program.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
@@ -15,6 +15,17 @@ const [verb, ...rest] = process.argv.slice(2);
 const RUN_TOOLS = { ip: 'iproute2', nft: 'nftables', nsenter: 'util-linux' };
 const DEMO_TOOLS = { iperf3: 'iperf3', ping: 'iputils-ping' };
 const TEST_TOOLS = { ...DEMO_TOOLS, tcpdump: 'tcpdump', socat: 'socat', bridge: 'iproute2' };
+/** Other overlays, which `npm run bench` measures beside ours. */
+const BENCH_PEERS = {
+  tincd: 'tinc',
+  openvpn: 'openvpn',
+  nebula: 'nebula',
+  'nebula-cert': 'nebula',
+  'wireguard-go': 'wireguard-go',
+  wg: 'wireguard-tools',
+  openssl: 'openssl',
+  ethtool: 'ethtool',
+};
 
 function fail(text) {
   console.error(text);
@@ -105,8 +116,12 @@ if (verb === 'start') {
   goOn('test/run.js', rest);
 } else if (verb === 'bench') {
   installTools({ ...RUN_TOOLS, ...TEST_TOOLS });
+  // apt-get installs all or nothing, and a system without Nebula can still measure the others.
+  for (const [program, name] of Object.entries(BENCH_PEERS)) installTools({ [program]: name });
   installAndBuild();
-  goOn('bench/mesh.js', rest);
+  // `npm run bench -- mesh`: start, handshake and memory, optionally beside the original.
+  if (rest[0] === 'mesh') goOn('bench/mesh.js', rest.slice(1));
+  goOn('bench/run.js', rest);
 } else {
   fail('usage: bootstrap.mjs start|test|bench [arguments]');
 }
