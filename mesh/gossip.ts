@@ -63,6 +63,8 @@ export class Gossip {
   readonly #surrogates = new Map<string, SurrogateChannel>();
   /** By connection id. BOUNDED by the admitted connections. */
   readonly #slots = new Map<number, GossipSlots>();
+  /** Those with something in their slots. BOUNDED as #slots. */
+  readonly #pending = new Set<number>();
   readonly #counters = {
     'gossip-received': 0,
     'gossip-broadcasts-received': 0,
@@ -105,11 +107,12 @@ export class Gossip {
   /** Drops what was waiting. */
   removeConnection(connId: number): void {
     this.#slots.delete(connId);
+    this.#pending.delete(connId);
   }
 
   /** Complete state of every channel for one connection: the peer may know nothing yet. */
   offerCompleteState(connId: number): void {
-    const slots = this.#slots.get(connId);
+    const slots = this.#slotsOf(connId);
     if (slots === undefined) return;
     for (const channel of this.#channels.values()) {
       const data = channel.completeState();
@@ -137,13 +140,21 @@ export class Gossip {
     else this.#handleBroadcast(channel, source, payload, nowMs);
   }
 
+  /** Connections that `next` may have something for. */
+  pendingConnections(): IterableIterator<number> {
+    return this.#pending.values();
+  }
+
   /** The next message for the connection; null: nothing waits. */
   next(connId: number): OutgoingGossip | null {
     const slots = this.#slots.get(connId);
     if (slots === undefined) return null;
     for (;;) {
       const message = slots.next();
-      if (message === null) return null;
+      if (message === null) {
+        this.#pending.delete(connId);
+        return null;
+      }
       const bytes = message.payload.length + Buffer.byteLength(message.channel) + ENVELOPE_BYTES;
       if (bytes <= MAX_CONTROL_FRAME_BYTES) {
         this.#counters['gossip-sent']++;
@@ -205,7 +216,7 @@ export class Gossip {
   ): boolean {
     const hop = this.#modules.routes().unicastHop(destination);
     const connId = hop === undefined ? undefined : this.#modules.connectionTo(hop);
-    const slots = connId === undefined ? undefined : this.#slots.get(connId);
+    const slots = connId === undefined ? undefined : this.#slotsOf(connId);
     if (slots === undefined) {
       this.#counters['gossip-unicasts-no-route']++;
       return false;
@@ -221,7 +232,14 @@ export class Gossip {
 
   #slotsTo(peer: PeerName): GossipSlots | undefined {
     const connId = this.#modules.connectionTo(peer);
-    return connId === undefined ? undefined : this.#slots.get(connId);
+    return connId === undefined ? undefined : this.#slotsOf(connId);
+  }
+
+  /** For offering something: the connection counts as pending from now on. */
+  #slotsOf(connId: number): GossipSlots | undefined {
+    const slots = this.#slots.get(connId);
+    if (slots !== undefined) this.#pending.add(connId);
+    return slots;
   }
 
   /** Our own channel, or the surrogate; undefined if there are too many of those. */

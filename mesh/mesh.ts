@@ -169,7 +169,7 @@ export class Mesh {
   handleTimeout(nowMs: number): void {
     this.#nowMs = nowMs;
     const { sessions, dialer, updates, routes, gossip } = this.#parts;
-    for (const session of [...sessions.all()]) {
+    for (const session of sessions.takeDue(nowMs)) {
       session.connection.handleTimeout(nowMs);
       this.#membership.drain(session, nowMs);
     }
@@ -190,10 +190,7 @@ export class Mesh {
     if (this.#gossipAtMs !== null) {
       next = earliest(next, { atMs: this.#gossipAtMs, reason: 'periodic gossip' });
     }
-    for (const session of sessions.all()) {
-      next = earliest(next, session.connection.nextTimeout());
-    }
-    return next;
+    return earliest(next, sessions.nextTimeout());
   }
 
   /** Call until null after every input. */
@@ -288,12 +285,13 @@ export class Mesh {
         if (news !== null) this.#topologySender.neighbours(news);
       },
       onCollectionDue: () => this.#membership.collectGarbage(this.#nowMs),
+      onDialerDue: () => dialer.refresh(this.#nowMs),
     });
     const topologyChannel = new TopologyChannel({
       topology,
       onUpdate: ({ improved, selfChanged }, nowMs) => {
         if (improved.size > 0) {
-          dialer.refresh(nowMs);
+          updates.requestDialer(nowMs);
           routes.request(nowMs);
         }
         if (selfChanged) updates.request([name], nowMs);
@@ -340,9 +338,11 @@ export class Mesh {
 
   /** Moves one gossip message from the slots to the actions. @returns false if none can go. */
   #sendGossip(): boolean {
-    for (const session of this.#parts.sessions.admitted()) {
-      if (session.blocked) continue;
-      const message = this.#parts.gossip.next(session.connId);
+    const { gossip, sessions } = this.#parts;
+    for (const connId of gossip.pendingConnections()) {
+      const session = sessions.get(connId);
+      if (session === undefined || session.blocked) continue;
+      const message = gossip.next(connId);
       if (message === null) continue;
       sendMessage(session, message);
       this.#membership.drain(session, this.#nowMs);

@@ -1,4 +1,5 @@
 /** The TCP sessions of the mesh, from accepting or dialling to their end, and how to find them. */
+import { earliest, type Timeout } from '../core/clock.js';
 import type { PeerName } from '../core/peer-name.js';
 import type { Connection, Introduction } from './peer/connection.js';
 
@@ -33,6 +34,8 @@ export class SessionTable {
   readonly #byId = new Map<number, Session>();
   /** BOUNDED by the admitted sessions. */
   readonly #byPeer = new Map<PeerName, AdmittedSession>();
+  #deadline: Timeout | null = null;
+  #deadlineStale = false;
 
   get(connId: number): Session | undefined {
     return this.#byId.get(connId);
@@ -60,12 +63,38 @@ export class SessionTable {
     return this.#byPeer.size;
   }
 
+  /**
+   * No session has to be woken before this. What peers send only moves deadlines away, so they
+   * are looked at anew when a session starts or is admitted, and when the time has come: asking
+   * hundreds of sessions after every chunk of bytes would cost more than the chunk.
+   */
+  nextTimeout(): Timeout | null {
+    if (this.#deadlineStale) {
+      this.#deadlineStale = false;
+      this.#deadline = null;
+      for (const session of this.#byId.values()) {
+        this.#deadline = earliest(this.#deadline, session.connection.nextTimeout());
+      }
+    }
+    return this.#deadline;
+  }
+
+  /** @returns the sessions to wake, none if it is not time; their deadlines move by it. */
+  takeDue(nowMs: number): readonly Session[] {
+    const next = this.nextTimeout();
+    if (next === null || nowMs < next.atMs) return [];
+    this.#deadlineStale = true;
+    return [...this.#byId.values()];
+  }
+
   add(session: Session): void {
     this.#byId.set(session.connId, session);
+    this.#deadlineStale = true;
   }
 
   admit(session: Session, introduction: Introduction): void {
     session.introduction = introduction;
+    this.#deadlineStale = true;
     this.#byPeer.set(introduction.name, session as AdmittedSession);
   }
 

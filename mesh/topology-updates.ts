@@ -1,17 +1,21 @@
 /**
- * News about ourselves, collected for a second before they are gossiped, and the garbage
- * collection that follows updates (reference/wire-protocol.md 6.4, 6.5).
+ * What follows changes of the topology some time later, once for a whole burst: gossip about
+ * ourselves after a second, garbage collection, and a look at whom to dial
+ * (reference/wire-protocol.md 6.3 to 6.5).
  */
 import { earliest, type Timeout } from '../core/clock.js';
 import type { PeerName } from '../core/peer-name.js';
 
 export const UPDATE_DELAY_MS = 1_000;
 export const COLLECTION_DELAY_MS = 1_000;
+/** Going through all addresses in the topology takes a while when there are hundreds of peers. */
+export const DIALER_DELAY_MS = 100;
 
 export interface TopologyUpdatesModules {
   /** Gossip entries of these peers to random neighbours. */
   readonly onUpdateDue: (names: ReadonlySet<PeerName>) => void;
   readonly onCollectionDue: () => void;
+  readonly onDialerDue: () => void;
 }
 
 export class TopologyUpdates {
@@ -20,6 +24,7 @@ export class TopologyUpdates {
   #names = new Set<PeerName>();
   #updateAtMs: number | null = null;
   #collectAtMs: number | null = null;
+  #dialerAtMs: number | null = null;
 
   constructor(modules: TopologyUpdatesModules) {
     this.#modules = modules;
@@ -35,7 +40,16 @@ export class TopologyUpdates {
     this.#collectAtMs ??= nowMs + COLLECTION_DELAY_MS;
   }
 
+  /** The topology may name new addresses. */
+  requestDialer(nowMs: number): void {
+    this.#dialerAtMs ??= nowMs + DIALER_DELAY_MS;
+  }
+
   handleTimeout(nowMs: number): void {
+    if (this.#dialerAtMs !== null && nowMs >= this.#dialerAtMs) {
+      this.#dialerAtMs = null;
+      this.#modules.onDialerDue();
+    }
     if (this.#collectAtMs !== null && nowMs >= this.#collectAtMs) {
       this.#collectAtMs = null;
       this.#modules.onCollectionDue();
@@ -49,9 +63,12 @@ export class TopologyUpdates {
   }
 
   nextTimeout(): Timeout | null {
-    return earliest(
-      this.#updateAtMs === null ? null : { atMs: this.#updateAtMs, reason: 'topology update' },
-      this.#collectAtMs === null ? null : { atMs: this.#collectAtMs, reason: 'garbage collection' },
-    );
+    const update = wakeUp(this.#updateAtMs, 'topology update');
+    const collection = wakeUp(this.#collectAtMs, 'garbage collection');
+    return earliest(earliest(update, collection), wakeUp(this.#dialerAtMs, 'look for targets'));
   }
+}
+
+function wakeUp(atMs: number | null, reason: string): Timeout | null {
+  return atMs === null ? null : { atMs, reason };
 }
