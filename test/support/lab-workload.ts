@@ -65,7 +65,10 @@ export class Workload {
 
   async ping(address: string, options: PingOptions = {}): Promise<PingResult> {
     const { count = 3, intervalSeconds = 0.1, payloadBytes = 56, df = false } = options;
-    const flags = ['-n', '-c', `${count}`, '-i', `${intervalSeconds}`, '-W', '2'];
+    // Without a deadline ping waits only twice the longest round trip for its last answer, which
+    // a busy machine exceeds.
+    const deadlineSeconds = Math.ceil(count * intervalSeconds) + 2;
+    const flags = ['-n', '-c', `${count}`, '-i', `${intervalSeconds}`, '-w', `${deadlineSeconds}`];
     if (df) flags.push('-M', 'do');
     const result = await this.exec(['ping', ...flags, '-s', `${payloadBytes}`, address]);
     const numbers = /(\d+) packets transmitted, (\d+) received/.exec(result.stdout);
