@@ -5,7 +5,7 @@
  * Nothing here throws for what peers or workloads send. See README.md for the stages.
  */
 import { earliest, type Timeout } from '../core/clock.js';
-import { errorText } from '../core/errors.js';
+import { DecodeError, errorText } from '../core/errors.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import { formatPeerName, type PeerName } from '../core/peer-name.js';
 import type { ForwardingTables, OverlayEvent, OverlayPeering } from '../mesh/overlay.js';
@@ -14,12 +14,13 @@ import { type DropReason, sendFailureReason } from './drop-reason.js';
 import type { ForwarderAction } from './forwarder.js';
 import { RecordRelay } from './inbound/relay.js';
 import { Inbound } from './inbound.js';
+import { KEY_LIMITS, type KeyLimits } from './key-schedule.js';
 import { Link } from './link.js';
 import { MacTable } from './mac-table.js';
 import { FrameForwarding } from './outbound/forward.js';
 import { Sealer } from './outbound/seal.js';
 import { Outbound } from './outbound.js';
-import type { DatagramPort, Secretbox, SendFailure, TapPort } from './ports.js';
+import type { AeadFactory, DatagramPort, Secretbox, SendFailure, TapPort } from './ports.js';
 import { Routes } from './routes.js';
 import type { DataPlaneStatus } from './status.js';
 
@@ -34,12 +35,15 @@ export interface DataPlaneOptions {
    * heartbeats; true unless given. Encrypted ones count from anywhere.
    */
   readonly strictSource?: boolean;
+  /** When keys of AES-256-GCM change; KEY_LIMITS unless given. */
+  readonly keyLimits?: KeyLimits;
 }
 
 export interface DataPlaneModules {
   readonly datagrams: DatagramPort;
   readonly tap: TapPort;
   readonly secretbox: Secretbox;
+  readonly aead: AeadFactory;
   readonly log?: Logger;
 }
 
@@ -49,6 +53,8 @@ const EMSGSIZE = 90;
 
 export class DataPlane {
   readonly #datagrams: DatagramPort;
+  readonly #aead: AeadFactory;
+  readonly #keyLimits: KeyLimits;
   readonly #log: Logger;
   readonly #counters = new Counters();
   readonly #routes: Routes;
@@ -72,6 +78,8 @@ export class DataPlane {
     const { datagrams, tap, secretbox } = modules;
     const counters = this.#counters;
     this.#datagrams = datagrams;
+    this.#aead = modules.aead;
+    this.#keyLimits = options.keyLimits ?? KEY_LIMITS;
     this.#log = modules.log ?? silentLogger;
     this.#routes = new Routes(localPeer);
     this.#macs = new MacTable(options);
@@ -94,16 +102,16 @@ export class DataPlane {
     this.#routes.setTables(tables);
   }
 
-  /** Makes state for a connection. One whose addresses cannot be used fails by event. */
+  /** Makes state for a connection. One whose addresses or cipher cannot be used fails by event. */
   prepare(peering: OverlayPeering): void {
     if (this.#links.has(peering.connId)) return;
     const { connId } = peering;
     try {
       const traffic = this.#counters.trafficOf(peering.remotePeer);
-      this.#links.set(connId, new Link(peering, traffic));
+      this.#links.set(connId, new Link(peering, { traffic, aead: this.#aead }, this.#keyLimits));
     } catch (error) {
-      const reason = errorText(error);
-      this.#events.push({ type: 'failed', connId, code: 'address-unsupported', reason });
+      const code = error instanceof DecodeError ? 'address-unsupported' : 'cipher-failed';
+      this.#events.push({ type: 'failed', connId, code, reason: errorText(error) });
     }
   }
 
@@ -111,9 +119,8 @@ export class DataPlane {
   confirm(connId: number, nowMs: number): void {
     const link = this.#links.get(connId);
     if (link === undefined || link.active || link.forwarder.state !== 'prepared') return;
-    link.active = true;
     this.#routes.addLink(link);
-    link.forwarder.confirm(nowMs);
+    link.confirm(nowMs);
     this.#touch(link);
     this.flush(nowMs);
   }
@@ -126,7 +133,7 @@ export class DataPlane {
     this.flush(nowMs);
   }
 
-  /** The connection ended; its key is wiped. Unknown ids are ignored. */
+  /** The connection ended; its keys are wiped. Unknown ids are ignored. */
   stop(connId: number): void {
     const link = this.#links.get(connId);
     if (link === undefined) return;
@@ -179,9 +186,9 @@ export class DataPlane {
     this.#timeout = undefined;
     this.#macs.handleTimeout(nowMs);
     for (const link of this.#links.values()) {
-      const timeout = link.forwarder.nextTimeout();
+      const timeout = link.nextTimeout();
       if (timeout === null || timeout.atMs > nowMs) continue;
-      link.forwarder.handleTimeout(nowMs);
+      link.handleTimeout(nowMs);
       this.#dirty.add(link);
     }
     this.flush(nowMs);
@@ -191,7 +198,7 @@ export class DataPlane {
     if (this.#dirty.size > 0) return { atMs: this.#nowMs, reason: 'flush' };
     if (this.#timeout !== undefined) return earliest(this.#timeout, this.#macs.nextTimeout());
     let next: Timeout | null = null;
-    for (const link of this.#links.values()) next = earliest(next, link.forwarder.nextTimeout());
+    for (const link of this.#links.values()) next = earliest(next, link.nextTimeout());
     this.#timeout = next;
     return earliest(next, this.#macs.nextTimeout());
   }

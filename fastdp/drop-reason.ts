@@ -41,7 +41,7 @@ export const DropReason = {
   /** A datagram of a router we have no confirmed connection to. */
   unknownSender: 17,
   datagramTooShort: 18,
-  /** The box does not open under the session key. */
+  /** Does not open under its key. */
   forged: 19,
   replayed: 20,
   /** A record is longer than what is left of its datagram. */
@@ -69,6 +69,8 @@ export const DropReason = {
   /** EPERM or EACCES: the firewall of this host. */
   sendForbidden: 32,
   sendFailed: 33,
+  /** Sealed under a key that is not, or no longer, at hand. */
+  epochUnknown: 34,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

@@ -12,9 +12,9 @@
  */
 import { earliest, type Timeout } from '../core/clock.js';
 import { TokenBucket } from '../core/rate-limit.js';
-import type { OverlayAttributes } from '../mesh/overlay.js';
+import type { DataCipher, OverlayAttributes } from '../mesh/overlay.js';
 import { PathMtu } from './pmtu.js';
-import { FRAGMENTATION_TEST_FRAME_BYTES } from './wire.js';
+import { FRAGMENTATION_TEST_FRAME_BYTES, tunnelOverheadBytes } from './wire.js';
 
 export const FAST_HEARTBEAT_MS = 500;
 export const SLOW_HEARTBEAT_MS = 10_000;
@@ -44,7 +44,7 @@ export type ForwarderAction =
 export interface ForwarderOptions {
   /** The connection's identity that heartbeats must show. */
   readonly connectionUid: bigint;
-  readonly encrypted: boolean;
+  readonly cipher: DataCipher;
   /** IPv4 as a number, and port; 0 for the inbound end, which learns them. */
   readonly remoteIp: number;
   readonly remotePort: number;
@@ -53,7 +53,7 @@ export interface ForwarderOptions {
 export class Forwarder {
   readonly #uidHigh: number;
   readonly #uidLow: number;
-  readonly #encrypted: boolean;
+  readonly #cipher: DataCipher;
   readonly #pmtu: PathMtu;
   #state: ForwarderState = 'prepared';
   #remoteIp: number;
@@ -72,10 +72,10 @@ export class Forwarder {
   constructor(options: ForwarderOptions) {
     this.#uidHigh = Number(options.connectionUid >> 32n);
     this.#uidLow = Number(options.connectionUid & 0xffff_ffffn);
-    this.#encrypted = options.encrypted;
+    this.#cipher = options.cipher;
     this.#remoteIp = options.remotePort === 0 ? 0 : options.remoteIp;
     this.#remotePort = options.remotePort;
-    this.#pmtu = new PathMtu({ overheadBytes: options.encrypted ? 86 : 62 });
+    this.#pmtu = new PathMtu({ overheadBytes: tunnelOverheadBytes(options.cipher) });
   }
 
   get state(): ForwarderState {
@@ -276,9 +276,14 @@ export class Forwarder {
       this.#fragmentationTestAtMs = 0;
     }
     this.#shownMtu = mtu;
-    const attributes: OverlayAttributes = this.#encrypted ? { encrypted: true, mtu } : { mtu };
-    this.#actions.push({ type: 'attributes', attributes });
+    this.#actions.push({ type: 'attributes', attributes: attributesOf(this.#cipher, mtu) });
   }
+}
+
+/** What the original has stays as it is written there. */
+function attributesOf(cipher: DataCipher, mtu: number): OverlayAttributes {
+  if (cipher === 'none') return { mtu };
+  return cipher === 'nacl' ? { encrypted: true, mtu } : { cipher, encrypted: true, mtu };
 }
 
 function timeoutAt(atMs: number | null, reason: string): Timeout | null {

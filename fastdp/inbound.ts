@@ -44,16 +44,16 @@ export class Inbound {
       counters.drop(link === null ? DropReason.datagramTooShort : DropReason.unknownSender);
       return null;
     }
-    const reason = openDatagram(link, secretbox, buffer, offset, bytes);
+    const reason = openDatagram(link, secretbox, buffer, offset, bytes, nowMs);
     if (reason !== DropReason.none) {
       counters.drop(reason);
       return null;
     }
-    if (link.key !== null) counters.datagramsOpened += 1;
+    if (link.encrypted) counters.datagramsOpened += 1;
     link.traffic.datagramsReceived += 1;
     relay.begin(link, sourceIp, sourcePort, nowMs);
-    const overhead = link.overheadBytes;
-    counters.drop(splitRecords(buffer, offset + overhead, bytes - overhead, relay));
+    const recordBytes = bytes - link.overheadBytes;
+    counters.drop(splitRecords(buffer, offset + link.headerBytes, recordBytes, relay));
     return relay.toldForwarder ? link : null;
   }
 }

@@ -3,31 +3,46 @@
  * windows. The decisions about the connection's life are the forwarder's.
  * Source: reference/wire-protocol.md 10.4.
  */
+import { strict as assert } from 'node:assert';
 import { wipe } from '../core/bytes.js';
+import { earliest, type Timeout } from '../core/clock.js';
 import { parseIpv4 } from '../core/ip.js';
 import { NONCE_BYTES } from '../core/nacl.js';
 import type { PeerName } from '../core/peer-name.js';
 import type { OverlayPeering } from '../mesh/overlay.js';
 import type { Traffic } from './counters.js';
 import { Forwarder } from './forwarder.js';
+import type { ChainOptions } from './key-chain.js';
+import { KEY_LIMITS, type KeyLimits, ReceiveKeys, SendKeys } from './key-schedule.js';
+import type { AeadFactory } from './ports.js';
 import { ReplayWindow } from './replay-window.js';
-import { PLAIN_OVERHEAD_BYTES, SEALED_OVERHEAD_BYTES } from './wire.js';
+import { DATAGRAM_LAYOUTS } from './wire.js';
 
 /** Where the sequence field lies in a nonce, as it lies in the datagram. */
 export const NONCE_SEQUENCE_OFFSET = 16;
+
+export interface LinkModules {
+  readonly traffic: Traffic;
+  readonly aead: AeadFactory;
+}
 
 export class Link {
   readonly connId: number;
   readonly remotePeer: PeerName;
   /** Address DF datagrams must leave from; used for all, as a multihomed peer expects it. */
   readonly sourceIp: number;
-  /** A copy of our own; zeros after `close`. Null: in the clear. */
+  readonly encrypted: boolean;
+  /** NaCl: a copy of the session key of our own, zeros after `close`. Else null. */
   readonly key: Uint8Array | null;
-  /** Bytes a datagram has besides its records. */
+  /** AES-256-GCM; else null. */
+  readonly sendKeys: SendKeys | null;
+  readonly receiveKeys: ReceiveKeys | null;
+  /** Bytes a datagram has before its records, and in all besides them. */
+  readonly headerBytes: number;
   readonly overheadBytes: number;
   readonly forwarder: Forwarder;
   readonly traffic: Traffic;
-  /** Byte 0 says whose end seals; bytes 16 to 23 are the sequence field of the datagram. */
+  /** NaCl: byte 0 says whose end seals; bytes 16 to 23 are the sequence field of the datagram. */
   readonly sendNonce = new Uint8Array(NONCE_BYTES);
   readonly receiveNonce = new Uint8Array(NONCE_BYTES);
   readonly replayDf = new ReplayWindow();
@@ -39,26 +54,68 @@ export class Link {
   active = false;
 
   /** @throws {DecodeError} `ip-invalid` for addresses that are not IPv4. */
-  constructor(peering: OverlayPeering, traffic: Traffic) {
+  constructor(peering: OverlayPeering, modules: LinkModules, limits: KeyLimits = KEY_LIMITS) {
+    const { cipher, sessionKey, outbound } = peering;
     this.connId = peering.connId;
     this.remotePeer = peering.remotePeer;
     this.sourceIp = parseIpv4(peering.localIp);
-    this.key = peering.sessionKey === null ? null : new Uint8Array(peering.sessionKey);
-    this.overheadBytes = this.key === null ? PLAIN_OVERHEAD_BYTES : SEALED_OVERHEAD_BYTES;
-    this.traffic = traffic;
-    this.sendNonce[0] = peering.outbound ? 0x80 : 0;
-    this.receiveNonce[0] = peering.outbound ? 0 : 0x80;
+    const remoteIp = parseIpv4(peering.remoteIp);
+    const { headerBytes, trailerBytes } = DATAGRAM_LAYOUTS[cipher];
+    this.headerBytes = headerBytes;
+    this.overheadBytes = headerBytes + trailerBytes;
+    assert((cipher === 'none') === (sessionKey === null), 'a key goes with every cipher but none');
+    this.encrypted = cipher !== 'none';
+    this.key = cipher === 'nacl' ? new Uint8Array(sessionKey as Uint8Array) : null;
+    this.traffic = modules.traffic;
+    this.sendNonce[0] = outbound ? 0x80 : 0;
+    this.receiveNonce[0] = outbound ? 0 : 0x80;
     this.forwarder = new Forwarder({
       connectionUid: peering.connectionUid,
-      encrypted: this.key !== null,
-      remoteIp: parseIpv4(peering.remoteIp),
+      cipher,
+      remoteIp,
       remotePort: peering.remotePort ?? 0,
     });
+    const usesGcm = cipher === 'aes-256-gcm';
+    this.sendKeys = usesGcm ? new SendKeys(chainOf(peering, true), limits, modules) : null;
+    this.receiveKeys = usesGcm ? new ReceiveKeys(chainOf(peering, false), modules) : null;
   }
 
-  /** Wipes the key. The link can neither send nor receive afterwards. */
+  /** Heartbeats may start. */
+  confirm(nowMs: number): void {
+    this.active = true;
+    this.sendKeys?.start(nowMs);
+    this.forwarder.confirm(nowMs);
+  }
+
+  nextTimeout(): Timeout | null {
+    const next = this.forwarder.nextTimeout();
+    if (this.sendKeys === null || !this.active) return next;
+    const rekey = this.sendKeys.nextTimeout();
+    return earliest(earliest(next, rekey), this.receiveKeys?.nextTimeout() ?? null);
+  }
+
+  handleTimeout(nowMs: number): void {
+    this.forwarder.handleTimeout(nowMs);
+    this.sendKeys?.handleTimeout(nowMs);
+    this.receiveKeys?.handleTimeout(nowMs);
+  }
+
+  /** Wipes the keys. The link can neither send nor receive afterwards. */
   close(): void {
     this.active = false;
     if (this.key !== null) wipe(this.key);
+    this.sendKeys?.destroy();
+    this.receiveKeys?.destroy();
   }
+}
+
+/** Where the keys of one direction come from. */
+function chainOf(peering: OverlayPeering, sending: boolean): ChainOptions {
+  const { localPeer, remotePeer, connectionUid } = peering;
+  return {
+    sessionKey: peering.sessionKey as Uint8Array,
+    connectionUid,
+    sender: sending ? localPeer : remotePeer,
+    receiver: sending ? remotePeer : localPeer,
+  };
 }

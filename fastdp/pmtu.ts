@@ -43,7 +43,7 @@ import { OUTER_HEADER_BYTES } from './wire.js';
 export type PmtuState = 'idle' | 'probe' | 'search' | 'verified' | 'verify' | 'sweep';
 
 export interface PathMtuOptions {
-  /** Underlay IP packet minus overlay IP packet: 62 in the clear, 86 sealed. */
+  /** Underlay IP packet minus overlay IP packet: see tunnelOverheadBytes. */
   readonly overheadBytes: number;
 }
 

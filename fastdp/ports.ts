@@ -1,6 +1,6 @@
 /**
  * What the stages of the data plane need from outside: a place to build datagrams in and to send
- * them from, the TAP device, and secretbox in place. io/ implements them over sys/; tests over
+ * them from, the TAP device, and the ciphers in place. io/ implements them over sys/; tests over
  * plain arrays. All are called on the one thread that owns the data plane and never block.
  */
 
@@ -65,4 +65,34 @@ export interface Secretbox {
     nonce: Uint8Array,
     key: Uint8Array,
   ): boolean;
+}
+
+/** AES-256-GCM under one key, for one direction and epoch. Counts its nonces by itself, from 0. */
+export interface AeadSealer {
+  /**
+   * Seals in place: plaintext at `offset + 8`; afterwards counter u64be, ciphertext and tag, 24
+   * bytes longer, at `offset`. No counter comes twice, whatever else happens.
+   */
+  seal(buffer: Uint8Array, offset: number, plaintextBytes: number): void;
+  /** Wipes the key. Sealing afterwards throws. */
+  destroy(): void;
+}
+
+export interface AeadOpener {
+  /**
+   * Opens in place: counter, ciphertext and tag at `offset`; the plaintext is left at `offset + 8`.
+   * @param bytes of all three. @returns false if forged; the text is wiped or unchanged then.
+   */
+  open(buffer: Uint8Array, offset: number, bytes: number): boolean;
+  /** Wipes the key. Nothing opens afterwards. */
+  destroy(): void;
+}
+
+/**
+ * Nonce: salt (4) ‖ counter u64be. Authenticated besides the text: context (11) ‖ length of the
+ * plaintext u16be. All arguments are copied.
+ */
+export interface AeadFactory {
+  makeSealer(key: Uint8Array, salt: Uint8Array, context: Uint8Array): AeadSealer;
+  makeOpener(key: Uint8Array, salt: Uint8Array, context: Uint8Array): AeadOpener;
 }

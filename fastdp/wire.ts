@@ -1,11 +1,19 @@
 /**
- * Byte layout of a sleeve datagram. Source: reference/wire-protocol.md 10.2 to 10.4.
+ * Byte layout of a datagram. The first two are sleeve's, the third is our own.
+ * Source: reference/wire-protocol.md 10.2 to 10.4; README.md, "AES-256-GCM".
  *
- *   offset  in the clear            offset  sealed
+ *   offset  in the clear            offset  NaCl
  *   0       sender name (6)         0       sender name (6)
  *   6       record, record, ...     6       sequence u64be: bit 63 DF class, 0..62 counter
  *                                   14      Poly1305 tag (16)    \ secretbox of the
  *                                   30      record, record, ...  / records
+ *
+ *   offset  AES-256-GCM
+ *   0       sender name (6)          authenticated
+ *   6       epoch u16be              authenticated; which key
+ *   8       counter u64be            in the nonce; from 0 under each key
+ *   16      record, record, ...      encrypted
+ *   end-16  GCM tag (16)
  *
  *   record: 0 source name (6) | 6 destination name (6) | 12 length u16be | 14 Ethernet frame
  *
@@ -13,16 +21,24 @@
  * frame travels between. Names are 48-bit numbers, high 16 and low 32 bits read separately, which
  * keeps BigInt out of the hot path.
  */
+import { ETHERNET_HEADER_BYTES } from '../core/limits.js';
 import type { PeerName } from '../core/peer-name.js';
+import type { DataCipher } from '../mesh/overlay.js';
 import { DropReason } from './drop-reason.js';
 
 export const NAME_BYTES = 6;
 export const SEQUENCE_OFFSET = 6;
 export const BOX_OFFSET = 14;
 export const RECORD_HEADER_BYTES = 14;
-/** What a datagram holds besides its records. */
-export const PLAIN_OVERHEAD_BYTES = 6;
-export const SEALED_OVERHEAD_BYTES = 30;
+export const EPOCH_OFFSET = 6;
+export const COUNTER_OFFSET = 8;
+export const GCM_TAG_BYTES = 16;
+/** What a datagram holds before and behind its records. */
+export const DATAGRAM_LAYOUTS = {
+  none: { headerBytes: 6, trailerBytes: 0 },
+  nacl: { headerBytes: 30, trailerBytes: 0 },
+  'aes-256-gcm': { headerBytes: 16, trailerBytes: GCM_TAG_BYTES },
+} as const satisfies Record<DataCipher, { headerBytes: number; trailerBytes: number }>;
 /** IPv4 and UDP header of the underlay. */
 export const OUTER_HEADER_BYTES = 28;
 /** A record's length field has 16 bits. */
@@ -35,6 +51,13 @@ export const FRAGMENTATION_TEST_FRAME_BYTES = 60001;
 export const FIRST_PROBE_FRAME_BYTES = 60000;
 
 const TWO_32 = 0x1_0000_0000;
+
+/** Underlay IP packet minus overlay IP packet, if the datagram holds one frame. */
+export function tunnelOverheadBytes(cipher: DataCipher): number {
+  const { headerBytes, trailerBytes } = DATAGRAM_LAYOUTS[cipher];
+  const inner = RECORD_HEADER_BYTES + ETHERNET_HEADER_BYTES;
+  return OUTER_HEADER_BYTES + headerBytes + trailerBytes + inner;
+}
 
 export function readU16(buffer: Uint8Array, offset: number): number {
   return ((buffer[offset] as number) << 8) | (buffer[offset + 1] as number);

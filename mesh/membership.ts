@@ -11,6 +11,7 @@ import { formatPeerName, type PeerName } from '../core/peer-name.js';
 import type { Random } from '../core/random.js';
 import type { MeshParts } from './mesh-parts.js';
 import type { MeshAction, MeshOptions, NewSocket } from './mesh-types.js';
+import type { DataCipher } from './overlay.js';
 import type { OverlaySwitchAction } from './overlay-switch.js';
 import { Connection, type Introduction } from './peer/connection.js';
 import { decideJoin, duplicateOf, isTrustedAddress } from './peer/join.js';
@@ -70,7 +71,8 @@ export class Membership {
   /** A TCP connection exists: the introduction begins. */
   open(socket: NewSocket, outbound: boolean, mayBeUnknown: boolean, nowMs: number): void {
     const { sessions, topology, overlays } = this.#parts;
-    const { name, nickname, uid, password, minVersion, maxVersion, extraFeatures } = this.#options;
+    const { name, nickname, uid, password, minVersion, maxVersion } = this.#options;
+    const { ciphers, extraFeatures } = this.#options;
     const trustsRemote = isTrustedAddress(this.#options.trustedSubnets, socket.remoteAddr);
     const connection = new Connection(
       {
@@ -82,6 +84,7 @@ export class Membership {
         maxVersion,
         trustsRemote,
         overlays: overlays.names,
+        ciphers,
         extraFeatures,
       },
       { random: this.#modules.random },
@@ -169,7 +172,7 @@ export class Membership {
     const { sessions, topology, overlays, counters } = this.#parts;
     const existing = sessions.byPeer(introduction.name);
     const decision = decideJoin(
-      { ...introduction, ...session },
+      { ...introduction, ...session, inTheClear: isInTheClear(session, introduction) },
       {
         self: { name, nickname, uid },
         known: topology.peers.has(introduction.name),
@@ -184,12 +187,13 @@ export class Membership {
         connectionCount: sessions.admittedCount,
         connLimit: this.#options.connLimit,
         overlays: overlays.names,
+        ciphers: this.#options.ciphers,
       },
     );
     if (decision.type === 'admit') {
       counters.add('handshakes-ok');
       const replaced = decision.replaces === null ? null : (existing ?? null);
-      this.#admit(session, introduction, replaced, nowMs);
+      this.#admit(session, introduction, decision.cipher, replaced, nowMs);
       return;
     }
     if (decision.closes !== null && existing !== undefined) {
@@ -205,6 +209,7 @@ export class Membership {
   #admit(
     session: Session,
     introduction: Introduction,
+    cipher: DataCipher,
     replaced: Session | null,
     nowMs: number,
   ): void {
@@ -232,18 +237,17 @@ export class Membership {
     if (session.outbound) dialer.handleConnected(session.remoteAddr, nowMs);
     else dialer.refresh(nowMs);
     this.#parts.refusals.forget(ipOf(session.remoteAddr));
-    this.#prepareOverlays(session, introduction);
+    this.#prepareOverlays(session, introduction, cipher);
     session.connection.admit(nowMs);
     overlays.confirm(session.connId);
     const { version, sessionKey } = introduction;
-    this.#log(session, 'connection added', { version, encrypted: sessionKey !== null }, nowMs);
+    const fields = { version, encrypted: sessionKey !== null, cipher };
+    this.#log(session, 'connection added', fields, nowMs);
   }
 
-  #prepareOverlays(session: Session, introduction: Introduction): void {
-    const { connId, outbound, trustsRemote } = session;
+  #prepareOverlays(session: Session, introduction: Introduction, cipher: DataCipher): void {
+    const { connId, outbound } = session;
     const remote = parseIpPort(session.remoteAddr);
-    // Mutual trust leaves the TCP session sealed but lets frames go in the clear (3.11).
-    const trusted = trustsRemote && introduction.trustsUs;
     this.#parts.overlays.prepare(
       {
         connId,
@@ -254,7 +258,8 @@ export class Membership {
         localIp: ipOf(session.localAddr),
         remoteIp: ipOf(session.remoteAddr),
         remotePort: outbound ? (remote?.port ?? null) : null,
-        sessionKey: trusted ? null : introduction.sessionKey,
+        cipher,
+        sessionKey: cipher === 'none' ? null : introduction.sessionKey,
       },
       introduction.overlays,
     );
@@ -366,6 +371,11 @@ export class Membership {
 
 function isAdmitted(session: Session): session is AdmittedSession {
   return session.introduction !== null;
+}
+
+/** Mutual trust leaves the TCP session sealed but lets frames go in the clear (3.11). */
+function isInTheClear(session: Session, introduction: Introduction): boolean {
+  return introduction.sessionKey === null || (session.trustsRemote && introduction.trustsUs);
 }
 
 function ipOf(address: string): string {

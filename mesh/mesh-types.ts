@@ -4,6 +4,7 @@ import type { Logger } from '../core/log.js';
 import type { PeerName } from '../core/peer-name.js';
 import type { Random } from '../core/random.js';
 import type { Overlay } from './overlay.js';
+import type { Cipher } from './peer/ciphers.js';
 import type { ProtocolVersion } from './peer/connection.js';
 
 export interface MeshOptions {
@@ -24,7 +25,9 @@ export interface MeshOptions {
   /** Connections of both polarities; 0: no limit. */
   readonly connLimit: number;
   readonly trustedSubnets: readonly Cidr[];
-  /** Keys of our own in the feature map; routers that do not know them ignore them. */
+  /** What is accepted for sealed datagrams, best first; never empty. */
+  readonly ciphers: readonly Cipher[];
+  /** Further keys of our own in the feature map; routers that do not know them ignore them. */
   readonly extraFeatures: Readonly<Record<string, string>>;
 }
 

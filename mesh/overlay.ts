@@ -6,6 +6,12 @@
  */
 import type { PeerName } from '../core/peer-name.js';
 
+/**
+ * How datagrams are sealed. `nacl` is what the original has, `none` is the clear: no password, or
+ * trusted both ways.
+ */
+export type DataCipher = 'none' | 'nacl' | 'aes-256-gcm';
+
 /** One admitted TCP connection as the overlay needs it. Immutable for the connection's life. */
 export interface OverlayPeering {
   /** Local id of the connection, unique in this process, never reused. */
@@ -21,7 +27,9 @@ export interface OverlayPeering {
   readonly remoteIp: string;
   /** UDP port to speak to first; null for the inbound end, which learns it from a heartbeat. */
   readonly remotePort: number | null;
-  /** 32 bytes, or null to run in the clear (no password, or trusted both ways). Secret. */
+  /** Agreed on by both ends. */
+  readonly cipher: DataCipher;
+  /** 32 bytes; null if and only if the cipher is `none`. Secret. */
   readonly sessionKey: Uint8Array | null;
 }
 

@@ -197,6 +197,7 @@ export class Router {
         discovery: config.discovery,
         connLimit: config.connLimit,
         trustedSubnets: config.trustedSubnets,
+        ciphers: config.ciphers,
         extraFeatures: { Software: `weave-net/${version}` },
       },
       { random: systemRandom, overlays: [overlay], log },

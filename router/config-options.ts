@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { type Cidr, networkOf, parseCidr, parseIpv4 } from '../core/ip.js';
 import { BASE_PORT, DEFAULT_CONNECTION_LIMIT } from '../core/limits.js';
 import { type PeerName, parsePeerName } from '../core/peer-name.js';
+import { CIPHERS, type Cipher } from '../mesh/peer/ciphers.js';
 import {
   DEFAULT_CONFIG_PATH,
   DEFAULT_DB_PREFIX,
@@ -78,6 +79,15 @@ const trustedSubnets = text<readonly Cidr[]>(
       .map((part) => networkOf(parseCidr(part.trim()))),
 );
 
+const ciphers = text<readonly Cipher[]>(
+  `one or more of ${CIPHERS.join(', ')} separated by commas`,
+  (value) => {
+    const names = value.split(',').map((name) => name.trim());
+    const isKnown = names.every((name) => CIPHERS.some((cipher) => cipher === name));
+    return isKnown ? CIPHERS.filter((cipher) => names.includes(cipher)) : undefined;
+  },
+);
+
 const printable = (value: string): boolean => !/[\p{Cc}\u2028\u2029]/u.test(value);
 
 /** What each option holds. The input is always text; a switch holds `true` or `false`. */
@@ -104,6 +114,7 @@ export const optionSchemas = {
   password: anything,
   'password-file': anything,
   'trusted-subnets': trustedSubnets,
+  cipher: ciphers,
   'no-discovery': onOff,
   resume: onOff,
   'conn-limit': integer(0, 100_000),
@@ -165,6 +176,7 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
   password: value('', 'network password; better given by file', 'WEAVE_PASSWORD'),
   'password-file': value('', 'file that holds the password', 'WEAVE_PASSWORD_FILE'),
   'trusted-subnets': value('', 'networks whose connections need no data encryption'),
+  cipher: value(CIPHERS.join(','), 'ciphers accepted for data', 'WEAVE_CIPHER'),
   'no-discovery': flag('connect to the given peers only'),
   resume: flag('use the peers stored at the last run'),
   'conn-limit': value(String(DEFAULT_CONNECTION_LIMIT), 'most connections, 0 = no limit'),

@@ -7,6 +7,7 @@ import { type ConfigError, ConfigError as ConfigFault } from '../core/errors.js'
 import type { Cidr } from '../core/ip.js';
 import { DEFAULT_MTU } from '../core/limits.js';
 import type { PeerName } from '../core/peer-name.js';
+import type { Cipher } from '../mesh/peer/ciphers.js';
 import {
   absentOptions,
   type ListenAddress,
@@ -37,6 +38,8 @@ export interface RouterConfig {
   readonly name: PeerName | null;
   readonly nickname: string;
   readonly trustedSubnets: readonly Cidr[];
+  /** Accepted for data of encrypted connections, best first; never empty. */
+  readonly ciphers: readonly Cipher[];
   readonly discovery: boolean;
   readonly resume: boolean;
   /** 0 is no limit. */
@@ -240,6 +243,7 @@ function buildConfig(
     name: values.name,
     nickname: values.nickname === '' ? hostName : values.nickname,
     trustedSubnets: Object.freeze(values['trusted-subnets']),
+    ciphers: Object.freeze(values.cipher),
     discovery: !values['no-discovery'],
     resume: values.resume,
     connLimit: values['conn-limit'],

@@ -104,7 +104,7 @@ export class RecordRelay implements RecordSink {
       }
       if (frameBytes === HEARTBEAT_FRAME_BYTES) return this.#handleHeartbeat(link, buffer, offset);
     }
-    if (strictSource && link.key === null && this.#sourceIp !== link.forwarder.remoteIp) {
+    if (strictSource && !link.encrypted && this.#sourceIp !== link.forwarder.remoteIp) {
       return DropReason.foreignSource;
     }
     if (info.special) return this.#handleTest(link, buffer, offset, frameBytes);

@@ -14,7 +14,7 @@ import type { UdpPair } from '../../sys/udp.js';
 import { ReceiveBatch } from '../../sys/udp-receive-batch.js';
 import { DataPlane } from '../data-plane.js';
 import { DropReason } from '../drop-reason.js';
-import type { Secretbox } from '../ports.js';
+import type { AeadFactory, Secretbox } from '../ports.js';
 import type { Command, Report, SleeveOptions, SleeveStatus } from './messages.js';
 import { TapDevice } from './tap-device.js';
 import { UdpPort } from './udp-port.js';
@@ -39,6 +39,7 @@ export interface LoopModules {
   readonly udp: UdpPair;
   readonly wake: EventFd;
   readonly secretbox: Secretbox & { readonly library: string };
+  readonly aead: AeadFactory & { readonly library: string };
   readonly nowMs: () => number;
   readonly nextCommand: () => Command | undefined;
   readonly report: (report: Report) => void;
@@ -99,6 +100,7 @@ export class DataPlaneLoop {
       datagrams: this.#udp,
       tap: this.#tap,
       secretbox: modules.secretbox,
+      aead: modules.aead,
       log: modules.log,
     });
   }
@@ -243,7 +245,7 @@ export class DataPlaneLoop {
   #status(): SleeveStatus {
     return {
       ...this.#dataPlane.status(this.#nowMs),
-      cryptoLibrary: this.#modules.secretbox.library,
+      cryptoLibrary: `${this.#modules.secretbox.library}, ${this.#modules.aead.library}`,
       tapName: this.#tap.name,
       io: {
         rounds: this.#rounds,

@@ -7,6 +7,7 @@ import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_
 import { errorCode, errorText } from '../../core/errors.js';
 import type { LogFields, Logger } from '../../core/log.js';
 import { EventFd } from '../../sys/eventfd.js';
+import { loadAead } from '../../sys/libcrypto.js';
 import { enterNetns } from '../../sys/netns.js';
 import { loadSecretbox } from '../../sys/secretbox.js';
 import { UdpPair } from '../../sys/udp.js';
@@ -41,6 +42,7 @@ const log: Logger = {
 async function open(): Promise<DataPlaneLoop> {
   const { options } = start;
   const secretbox = await loadSecretbox();
+  const aead = loadAead();
   const heartbeat = new Heartbeat(start.heartbeat);
   if (options.netnsPath !== undefined) enterNetns(options.netnsPath);
   const udp = UdpPair.open({
@@ -53,6 +55,7 @@ async function open(): Promise<DataPlaneLoop> {
       udp,
       wake: new EventFd(start.wakeFd),
       secretbox,
+      aead,
       nowMs: () => performance.now(),
       nextCommand: () => receiveMessageOnPort(start.port)?.message as Command | undefined,
       report,
@@ -61,7 +64,8 @@ async function open(): Promise<DataPlaneLoop> {
     });
     heartbeat.beat(performance.now());
     const { tapName } = loop;
-    report({ type: 'ready', tapName, port: udp.port, cryptoLibrary: secretbox.library });
+    const cryptoLibrary = `${secretbox.library}, ${aead.library}`;
+    report({ type: 'ready', tapName, port: udp.port, cryptoLibrary });
     return loop;
   } catch (error) {
     udp.close();

@@ -98,7 +98,7 @@ export class Sealer {
         const at = this.#reserve(link, recordBytes);
         const frameAt = writeRecordHeader(
           this.#datagrams.arena,
-          at + link.overheadBytes,
+          at + link.headerBytes,
           source,
           destination,
           frameBytes,
@@ -125,7 +125,7 @@ export class Sealer {
     const recordBytes = RECORD_HEADER_BYTES + frameBytes;
     const arena = this.#datagrams.arena;
     const at = this.#reserve(link, recordBytes);
-    const records = at + link.overheadBytes;
+    const records = at + link.headerBytes;
     const frameAt = writeRecordHeader(arena, records, this.#localPeer, link.remotePeer, frameBytes);
     arena.fill(0, frameAt, frameAt + frameBytes);
     if (frameBytes >= 22) {
@@ -171,7 +171,7 @@ export class Sealer {
     // Given back first: should the port throw, the records are lost rather than tried for ever.
     this.#release(this.#builders.indexOf(builder), builder);
     const at = this.#reserve(link, recordBytes);
-    copyBytes(records, 0, this.#datagrams.arena, at + link.overheadBytes, recordBytes);
+    copyBytes(records, 0, this.#datagrams.arena, at + link.headerBytes, recordBytes);
     this.#finish(link, df, at, recordBytes);
     noteSize(link, recordBytes);
   }
@@ -192,19 +192,23 @@ export class Sealer {
   #finish(link: Link, df: boolean, at: number, recordBytes: number): void {
     const arena = this.#datagrams.arena;
     writeU48(arena, at, this.#localPeer);
-    if (link.key !== null) {
-      // The number is spent whether or not the system takes the datagram: a nonce never repeats.
-      const sequence = df ? link.nextSequenceDf++ : link.nextSequenceNonDf++;
-      const high = Math.floor(sequence / 0x1_0000_0000) | (df ? DF_BIT : 0);
-      const nonce = link.sendNonce;
-      writeU32(arena, at + SEQUENCE_OFFSET, high);
-      writeU32(arena, at + SEQUENCE_OFFSET + 4, sequence >>> 0);
-      writeU32(nonce, NONCE_SEQUENCE_OFFSET, high);
-      writeU32(nonce, NONCE_SEQUENCE_OFFSET + 4, sequence >>> 0);
-      this.#secretbox.seal(arena, at + BOX_OFFSET, recordBytes, nonce, link.key);
-      this.#counters.datagramsSealed += 1;
-    }
+    if (link.sendKeys !== null) link.sendKeys.seal(arena, at, recordBytes);
+    else if (link.key !== null) this.#sealBox(link, link.key, df, at, recordBytes);
+    if (link.encrypted) this.#counters.datagramsSealed += 1;
     transmit(this.#datagrams, link, link.overheadBytes + recordBytes, df);
+  }
+
+  #sealBox(link: Link, key: Uint8Array, df: boolean, at: number, recordBytes: number): void {
+    const arena = this.#datagrams.arena;
+    // The number is spent whether or not the system takes the datagram: a nonce never repeats.
+    const sequence = df ? link.nextSequenceDf++ : link.nextSequenceNonDf++;
+    const high = Math.floor(sequence / 0x1_0000_0000) | (df ? DF_BIT : 0);
+    const nonce = link.sendNonce;
+    writeU32(arena, at + SEQUENCE_OFFSET, high);
+    writeU32(arena, at + SEQUENCE_OFFSET + 4, sequence >>> 0);
+    writeU32(nonce, NONCE_SEQUENCE_OFFSET, high);
+    writeU32(nonce, NONCE_SEQUENCE_OFFSET + 4, sequence >>> 0);
+    this.#secretbox.seal(arena, at + BOX_OFFSET, recordBytes, nonce, key);
   }
 }
 

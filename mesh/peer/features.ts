@@ -5,6 +5,7 @@
 import { DecodeError, ProtocolError } from '../../core/errors.js';
 import { GobDecoder, GobEncoder, type GobMessageDecoder, gob } from '../../core/gob/index.js';
 import { formatPeerName, type PeerName, parsePeerName } from '../../core/peer-name.js';
+import { announceCiphers, CIPHERS_FEATURE, type Cipher, parseCiphers } from './ciphers.js';
 
 /** Who we are, to every peer. */
 export interface LocalIdentity {
@@ -20,7 +21,9 @@ export interface FeatureOptions {
   readonly connectionId: bigint;
   readonly trustsRemote: boolean;
   readonly overlays: readonly string[];
-  /** Keys of our own; routers that do not know them ignore them. */
+  /** What we accept for datagrams, best first. */
+  readonly ciphers: readonly Cipher[];
+  /** Further keys of our own; routers that do not know them ignore them. */
   readonly extraFeatures: Readonly<Record<string, string>>;
 }
 
@@ -32,6 +35,8 @@ export interface ParsedFeatures {
   readonly trustsUs: boolean;
   /** null: none announced, so sleeve alone with old-style control messages. */
   readonly overlays: readonly string[] | null;
+  /** null: none announced, so NaCl alone. */
+  readonly ciphers: readonly string[] | null;
   /** The other end's; XOR with ours gives the connection UID. */
   readonly connectionId: bigint;
 }
@@ -66,6 +71,8 @@ export function buildFeatures(options: FeatureOptions): FeatureMap {
     UID: identity.uid.toString(),
   };
   if (identity.shortId !== null) features['ShortID'] = identity.shortId.toString();
+  const ciphers = announceCiphers(options.ciphers);
+  if (ciphers !== null) features[CIPHERS_FEATURE] = ciphers;
   return new Map(Object.entries(features).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
@@ -122,6 +129,7 @@ export function parseFeatures(features: FeatureMap): ParsedFeatures {
     shortId,
     trustsUs,
     overlays: overlays?.filter((overlay) => overlay !== '') ?? null,
+    ciphers: parseCiphers(features.get(CIPHERS_FEATURE)),
     connectionId,
   };
 }

@@ -14,6 +14,7 @@ import { GobEncoder, GobMessageDecoder } from '../../core/gob/index.js';
 import { deriveSessionKey, KEY_BYTES, type KeyPair, keyPairFromPrivate } from '../../core/nacl.js';
 import type { PeerName } from '../../core/peer-name.js';
 import type { Random } from '../../core/random.js';
+import type { Cipher } from './ciphers.js';
 import {
   buildFeatures,
   decodeFeatures,
@@ -48,6 +49,7 @@ export interface HandshakeOptions {
   /** The remote address lies in a trusted subnet. */
   readonly trustsRemote: boolean;
   readonly overlays: readonly string[];
+  readonly ciphers: readonly Cipher[];
   readonly extraFeatures: Readonly<Record<string, string>>;
 }
 
@@ -60,6 +62,8 @@ export interface Introduction {
   readonly trustsUs: boolean;
   /** null: sent none, so it expects old-style sleeve control. */
   readonly overlays: readonly string[] | null;
+  /** null: announced none, so it has NaCl alone. */
+  readonly ciphers: readonly string[] | null;
   /** As received, with keys unknown to us. */
   readonly features: FeatureMap;
   readonly version: ProtocolVersion;

@@ -6,6 +6,8 @@
 import { DecodeError } from '../../core/errors.js';
 import { type Cidr, cidrContains, parseIpv4 } from '../../core/ip.js';
 import { formatPeerName, type PeerName } from '../../core/peer-name.js';
+import type { DataCipher } from '../overlay.js';
+import { type Cipher, commonCipher, noCommonCipherText } from './ciphers.js';
 import { type LeaveReason, leaveLater } from './leave.js';
 import { parseIpPort } from './target-address.js';
 
@@ -17,6 +19,10 @@ export interface JoinRequest {
   readonly connectionUid: bigint;
   /** Overlays the peer speaks; null: it named none and speaks sleeve in the old style. */
   readonly overlays: readonly string[] | null;
+  /** Ciphers the peer accepts for datagrams; null: it named none and has NaCl alone. */
+  readonly ciphers: readonly string[] | null;
+  /** Datagrams go in the clear: no password, or trusted both ways. */
+  readonly inTheClear: boolean;
   /** Both as `ip:port`. */
   readonly remoteAddr: string;
   readonly localAddr: string;
@@ -42,11 +48,15 @@ export interface JoinView {
   readonly connLimit: number;
   /** Ours, by name; never empty. */
   readonly overlays: readonly string[];
+  readonly ciphers: readonly Cipher[];
 }
 
 export type JoinDecision =
-  /** @property replaces the older connection to the same peer, to be closed with `replacedBy`. */
-  | { readonly type: 'admit'; readonly replaces: number | null }
+  /**
+   * @property replaces the older connection to the same peer, to be closed with `replacedBy`.
+   * @property cipher for datagrams, the same at both ends.
+   */
+  | { readonly type: 'admit'; readonly replaces: number | null; readonly cipher: DataCipher }
   /** @property closes the older connection, which must end together with this one. */
   | { readonly type: 'refuse'; readonly reason: LeaveReason; readonly closes: number | null };
 
@@ -58,6 +68,11 @@ const MAX_SHOWN = 100;
 export function decideJoin(request: JoinRequest, view: JoinView): JoinDecision {
   const refused = refuseIdentity(request, view) ?? refuseOverlays(request, view);
   if (refused !== null) return { type: 'refuse', reason: refused, closes: null };
+  const cipher = request.inTheClear ? 'none' : commonCipher(view.ciphers, request.ciphers);
+  if (cipher === null) {
+    const text = noCommonCipherText(view.ciphers, request.ciphers);
+    return { type: 'refuse', reason: leaveLater('no-common-cipher', text), closes: null };
+  }
 
   const { existing } = view;
   if (existing !== null && request.connectionUid >= existing.connectionUid) {
@@ -71,7 +86,7 @@ export function decideJoin(request: JoinRequest, view: JoinView): JoinDecision {
     const text = `connection limit reached (${view.connLimit})`;
     return { type: 'refuse', reason: leaveLater('connection-limit', text), closes: null };
   }
-  return { type: 'admit', replaces: existing?.connId ?? null };
+  return { type: 'admit', replaces: existing?.connId ?? null, cipher };
 }
 
 /** For the older connection when a new one to the same peer takes its place, or both end. */

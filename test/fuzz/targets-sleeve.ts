@@ -4,8 +4,8 @@
  */
 import type { PeerName } from '../../core/peer-name.js';
 import { DataPlane } from '../../fastdp/data-plane.js';
-import type { DatagramPort, Secretbox, SendFailure } from '../../fastdp/ports.js';
-import type { OverlayPeering } from '../../mesh/overlay.js';
+import type { AeadFactory, DatagramPort, Secretbox, SendFailure } from '../../fastdp/ports.js';
+import type { DataCipher, OverlayPeering } from '../../mesh/overlay.js';
 import { loadVectors } from '../support/vectors.js';
 import type { FuzzTarget } from './target.js';
 
@@ -59,6 +59,15 @@ const transparentBox: Secretbox = {
   open: (buffer, offset) => buffer[offset] === 0,
 };
 
+/** Likewise for datagrams that end in a zero. */
+const transparentAead: AeadFactory = {
+  makeSealer: () => ({ seal: () => {}, destroy: () => {} }),
+  makeOpener: () => ({
+    open: (buffer, offset, bytes) => buffer[offset + bytes - 1] === 0,
+    destroy: () => {},
+  }),
+};
+
 const peering: OverlayPeering = {
   connId: 1,
   localPeer: LOCAL,
@@ -68,19 +77,25 @@ const peering: OverlayPeering = {
   localIp: '198.51.100.2',
   remoteIp: '198.51.100.1',
   remotePort: 6783,
+  cipher: 'none',
   sessionKey: null,
 };
 
-function makePlane(sessionKey: Uint8Array | null): DataPlane {
+function makePlane(cipher: DataCipher): DataPlane {
   const tap = {
     write: (buffer: Uint8Array, offset: number, bytes: number) => {
       if (bytes < 14 || offset + bytes > buffer.length) throw new Error('bad injection');
       return true;
     },
   };
-  const modules = { datagrams: new SinkPort(), tap, secretbox: transparentBox };
+  const modules = {
+    datagrams: new SinkPort(),
+    tap,
+    secretbox: transparentBox,
+    aead: transparentAead,
+  };
   const plane = new DataPlane({ localPeer: LOCAL, maxMacs: 256 }, modules);
-  connect(plane, sessionKey, 0);
+  connect(plane, cipher, 0);
   plane.setForwarding({
     peers: new Set([LOCAL, REMOTE, FAR]),
     unicast: new Map([
@@ -97,11 +112,12 @@ function makePlane(sessionKey: Uint8Array | null): DataPlane {
 }
 
 /** Both neighbours anew: without heartbeats they would fail after a minute. */
-function connect(plane: DataPlane, sessionKey: Uint8Array | null, nowMs: number): void {
+function connect(plane: DataPlane, cipher: DataCipher, nowMs: number): void {
+  const sessionKey = cipher === 'none' ? null : new Uint8Array(32);
   for (const connId of [1, 2]) {
     const remotePeer = connId === 1 ? REMOTE : FAR;
     plane.stop(connId);
-    plane.prepare({ ...peering, connId, remotePeer, sessionKey });
+    plane.prepare({ ...peering, connId, remotePeer, cipher, sessionKey });
     plane.confirm(connId, nowMs);
     plane.handleControl(connId, 1, new Uint8Array(0), nowMs);
   }
@@ -109,14 +125,14 @@ function connect(plane: DataPlane, sessionKey: Uint8Array | null, nowMs: number)
 
 /** Runs inputs through one plane, with time passing and the outputs taken. */
 function driver(
-  sessionKey: Uint8Array | null,
+  cipher: DataCipher,
   use: (plane: DataPlane, input: Uint8Array, nowMs: number) => void,
 ): (input: Uint8Array) => void {
-  const plane = makePlane(sessionKey);
+  const plane = makePlane(cipher);
   let nowMs = 0;
   return (input) => {
     nowMs += 1;
-    if (nowMs % 10_000 === 0) connect(plane, sessionKey, nowMs);
+    if (nowMs % 10_000 === 0) connect(plane, cipher, nowMs);
     use(plane, input, nowMs);
     plane.flush(nowMs);
     if ((plane.nextTimeout()?.atMs ?? Number.POSITIVE_INFINITY) <= nowMs) {
@@ -135,11 +151,21 @@ const sealedSeeds = packetSeeds.map((packet) => {
   return sealed;
 });
 
+/** The same records under the first two keys, each under a number of its own. */
+const gcmSeeds = packetSeeds.map((packet, index) => {
+  const sealed = new Uint8Array(packet.length + 26);
+  sealed.set(packet.subarray(0, 6));
+  sealed[7] = index & 1;
+  sealed[15] = index;
+  sealed.set(packet.subarray(6), 16);
+  return sealed;
+});
+
 export const targets: FuzzTarget[] = [
   {
     name: 'sleeve-datagram-plain',
     seeds: packetSeeds,
-    run: driver(null, (plane, input, nowMs) => {
+    run: driver('none', (plane, input, nowMs) => {
       const copy = input.slice();
       plane.handleDatagram(copy, 0, copy.length, REMOTE_IP, 6783, nowMs);
     }),
@@ -147,7 +173,15 @@ export const targets: FuzzTarget[] = [
   {
     name: 'sleeve-datagram-sealed',
     seeds: sealedSeeds,
-    run: driver(new Uint8Array(32), (plane, input, nowMs) => {
+    run: driver('nacl', (plane, input, nowMs) => {
+      const copy = input.slice();
+      plane.handleDatagram(copy, 0, copy.length, REMOTE_IP, 6783, nowMs);
+    }),
+  },
+  {
+    name: 'aes-256-gcm-datagram',
+    seeds: gcmSeeds,
+    run: driver('aes-256-gcm', (plane, input, nowMs) => {
       const copy = input.slice();
       plane.handleDatagram(copy, 0, copy.length, REMOTE_IP, 6783, nowMs);
     }),
@@ -155,14 +189,14 @@ export const targets: FuzzTarget[] = [
   {
     name: 'sleeve-captured-frame',
     seeds: frameSeeds,
-    run: driver(null, (plane, input, nowMs) => {
+    run: driver('none', (plane, input, nowMs) => {
       plane.handleFrame(input, 0, input.length, nowMs);
     }),
   },
   {
     name: 'sleeve-control',
     seeds: [new Uint8Array([1]), new Uint8Array([2]), new Uint8Array([3, 0x05, 0x86])],
-    run: driver(null, (plane, input, nowMs) => {
+    run: driver('none', (plane, input, nowMs) => {
       plane.handleControl(1, input[0] ?? 0, input.subarray(1), nowMs);
     }),
   },

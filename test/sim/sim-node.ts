@@ -50,6 +50,7 @@ export class SimNode implements SimHost {
         discovery: true,
         connLimit: 200,
         trustedSubnets: [],
+        ciphers: ['aes-256-gcm', 'nacl'],
         extraFeatures: {},
         ...options,
       },

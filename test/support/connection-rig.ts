@@ -51,6 +51,7 @@ export class ConnectionRig {
         maxVersion: 2,
         trustsRemote: false,
         overlays: ['sleeve'],
+        ciphers: ['nacl'],
         extraFeatures: {},
         ...rest,
       },

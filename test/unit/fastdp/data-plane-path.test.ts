@@ -6,7 +6,7 @@ import { Network, setRoutes } from './network.js';
 import { arp, greet, KEY, NAME_A, NAME_B, type Pair, pair, udp } from './pair.js';
 
 test('big packets: DF is answered, others are fragmented or left to the stack', () => {
-  const here = pair(KEY, (network) => {
+  const here = pair('nacl', (network) => {
     network.underlay.dropsFragments = true;
   });
   const { network, a, b } = here;
@@ -75,7 +75,7 @@ function bulk({ network, a, b }: Pair, forMs: number): number {
 }
 
 test('a path that narrows is followed, with and without ICMP, and widened again', () => {
-  const here = pair(KEY);
+  const here = pair('nacl');
   const { network, a, aId } = here;
   greet(here);
   bulk(here, 5_000);
@@ -97,7 +97,7 @@ test('a path that narrows is followed, with and without ICMP, and widened again'
 });
 
 test('an idle path is left alone, a busy one is tested every three seconds', () => {
-  const here = pair(KEY);
+  const here = pair('nacl');
   greet(here);
   const { network, a } = here;
   const tests = () =>
@@ -116,7 +116,7 @@ test('an idle path is left alone, a busy one is tested every three seconds', () 
 });
 
 test('loss alone does not narrow the path for good', () => {
-  const here = pair(KEY);
+  const here = pair('nacl');
   greet(here);
   here.network.underlay.loss = 0.2;
   bulk(here, 4 * 60_000);

@@ -3,24 +3,24 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MAC_A, MAC_B, MAC_C } from './frames.js';
 import { Network, type Node, PORT, setRoutes } from './network.js';
-import { arp, greet, KEY, NAME_A, NAME_B, NAME_C, pair, udp } from './pair.js';
+import { ALL_CIPHERS, arp, greet, KEY, NAME_A, NAME_B, NAME_C, pair, udp } from './pair.js';
 
 test('a connection gets established and knows its MTU within half a second', () => {
-  for (const [key, mtu] of [
-    [null, 1438],
-    [KEY, 1414],
+  for (const [cipher, attributes] of [
+    ['none', { mtu: 1438 }],
+    ['nacl', { encrypted: true, mtu: 1414 }],
+    ['aes-256-gcm', { cipher: 'aes-256-gcm', encrypted: true, mtu: 1412 }],
   ] as const) {
-    const { a, b, aId, bId } = pair(key);
+    const { a, b, aId, bId } = pair(cipher);
     assert.ok(a.established.has(aId) && b.established.has(bId));
-    const attributes = key === null ? { mtu } : { encrypted: true, mtu };
     assert.deepEqual(a.attributes.get(aId), attributes);
     assert.deepEqual(b.attributes.get(bId), attributes);
   }
 });
 
 test('frames pass both ways and are learnt', () => {
-  for (const key of [null, KEY]) {
-    const here = pair(key);
+  for (const cipher of ALL_CIPHERS) {
+    const here = pair(cipher);
     const { network, a, b } = here;
     greet(here);
     assert.deepEqual(network.capture(a, udp(100, true)), [0]);
@@ -38,7 +38,7 @@ test('frames pass both ways and are learnt', () => {
 });
 
 test('frames between local workloads and to the spanning tree stay here', () => {
-  const here = pair(KEY);
+  const here = pair('nacl');
   const { network, a, b } = here;
   greet(here);
   network.capture(a, arp(MAC_C));
@@ -135,7 +135,7 @@ test('a broadcast arrives exactly once everywhere, also over detours', () => {
 });
 
 test('frames are never sent back to where they came from', () => {
-  const here = pair(null);
+  const here = pair('none');
   const { network, a, b } = here;
   greet(here);
   // Routers that disagree: b believes a leads to c.
@@ -178,24 +178,25 @@ test('the inbound end sends only once it knows the address, and follows a moving
 });
 
 test('what strangers send is counted and harmless', () => {
-  for (const key of [null, KEY]) {
-    const here = pair(key);
+  for (const cipher of ALL_CIPHERS) {
+    const here = pair(cipher);
     const { network, a, b } = here;
     greet(here);
     network.capture(a, udp(100, true));
     const genuine = a.datagrams.sent.at(-1)?.bytes as Uint8Array;
     network.run(5);
     assert.equal(b.tap.frames.length, 1);
-    network.inject(b, genuine, key === null ? 0x0a00_0001 : a.ip);
+    network.inject(b, genuine, cipher === 'none' ? 0x0a00_0001 : a.ip);
     assert.equal(b.tap.frames.length, 1, 'replayed or spoofed');
     network.inject(b, genuine.slice(0, 5), a.ip);
     network.inject(b, new Uint8Array(40), a.ip);
     const forged = genuine.slice();
-    forged[forged.length - 1] = (forged.at(-1) as number) ^ 1;
-    if (key !== null) network.inject(b, forged, a.ip);
-    network.inject(b, genuine.slice(0, key === null ? 19 : 29), a.ip);
+    // A number not used yet: AES-256-GCM checks that first.
+    forged[13] = (forged[13] as number) ^ 1;
+    if (cipher !== 'none') network.inject(b, forged, a.ip);
+    network.inject(b, genuine.slice(0, cipher === 'none' ? 19 : 29), a.ip);
     const drops = network.drops(b);
-    if (key === null) assert.deepEqual(drops, expectedPlain);
+    if (cipher === 'none') assert.deepEqual(drops, expectedPlain);
     else assert.deepEqual(drops, expectedSealed);
     network.capture(a, udp(101, true));
     network.run(5);
@@ -219,7 +220,7 @@ const expectedSealed = {
 };
 
 test('a flood of path tests is answered sparingly', () => {
-  const { network, a, b } = pair(null);
+  const { network, a, b } = pair('none');
   const before = b.plane.status(network.nowMs).drops['test-flood'];
   const heartbeat = a.datagrams.sent[0]?.bytes as Uint8Array;
   const probe = new Uint8Array(6 + 14 + 100);
@@ -231,7 +232,7 @@ test('a flood of path tests is answered sparingly', () => {
 });
 
 test('errors of sending other than size do not end the connection', () => {
-  const { network, a, b, aId } = pair(KEY);
+  const { network, a, b, aId } = pair('nacl');
   const send = a.datagrams.onFlush;
   a.datagrams.onFlush = ({ connId }) => ({ connId, errno: 111, pathMtuBytes: 0 });
   network.capture(a, arp(MAC_A));
@@ -244,7 +245,7 @@ test('errors of sending other than size do not end the connection', () => {
 });
 
 test('stopping wipes the key, forgets waiting frames and ignores the peer', () => {
-  const { network, a, b, aId, bId } = pair(KEY);
+  const { network, a, b, aId, bId } = pair('nacl');
   const frame = arp(MAC_A);
   a.plane.handleFrame(frame, 0, frame.length, network.nowMs);
   const count = a.datagrams.sent.length;
@@ -264,7 +265,7 @@ test('stopping wipes the key, forgets waiting frames and ignores the peer', () =
 });
 
 test('a newer connection to the same peer takes over', () => {
-  const { network, a, b, aId, bId } = pair(null);
+  const { network, a, b, aId, bId } = pair('none');
   const [a2, b2] = network.connect(a, b, KEY);
   network.run(400);
   a.plane.stop(aId);
@@ -287,6 +288,7 @@ test('addresses that are not IPv4 fail by event, odd calls are ignored', () => {
     localIp: 'fe80::1',
     remoteIp: 'fe80::2',
     remotePort: PORT,
+    cipher: 'none',
     sessionKey: null,
   });
   const event = a.plane.pollEvent();
@@ -299,7 +301,7 @@ test('addresses that are not IPv4 fail by event, odd calls are ignored', () => {
 });
 
 test('a TAP that refuses is counted', () => {
-  const here = pair(null);
+  const here = pair('none');
   here.b.tap.refuses = true;
   here.network.capture(here.a, arp(MAC_A));
   here.network.run(5);

@@ -2,14 +2,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Forwarder, type ForwarderAction } from '../../../fastdp/forwarder.js';
+import type { DataCipher } from '../../../mesh/overlay.js';
 import { UID } from './network.js';
 
 const HIGH = Number(UID >> 32n);
 const LOW = Number(UID & 0xffff_ffffn);
 const IP = 0xc633_6402;
 
-function make(remotePort: number, encrypted = false): Forwarder {
-  return new Forwarder({ connectionUid: UID, encrypted, remoteIp: IP, remotePort });
+function make(remotePort: number, cipher: DataCipher = 'none'): Forwarder {
+  return new Forwarder({ connectionUid: UID, cipher, remoteIp: IP, remotePort });
 }
 
 function actions(forwarder: Forwarder): ForwarderAction[] {
@@ -124,7 +125,7 @@ test('a path that shrinks puts the stack to the test again', () => {
 });
 
 test('tests are answered with what they showed, within reason', () => {
-  const forwarder = make(6783, true);
+  const forwarder = make(6783, 'nacl');
   assert.ok(forwarder.handleMtuTest(1414, 0));
   assert.deepEqual(types(forwarder), [], 'not before confirmation');
   forwarder.confirm(0);

@@ -5,8 +5,12 @@
 import { secretboxOpen, secretboxSeal } from '../../../core/nacl.js';
 import type { PeerName } from '../../../core/peer-name.js';
 import { DataPlane } from '../../../fastdp/data-plane.js';
+import type { KeyLimits } from '../../../fastdp/key-schedule.js';
 import type { DatagramPort, Secretbox, SendFailure, TapPort } from '../../../fastdp/ports.js';
-import type { ForwardingTables, OverlayAttributes } from '../../../mesh/overlay.js';
+import type { DataCipher, ForwardingTables, OverlayAttributes } from '../../../mesh/overlay.js';
+import { loadAead } from '../../../sys/libcrypto.js';
+
+export const aead = loadAead();
 
 /** Secretbox in place over the control plane's copying one. */
 export const plainSecretbox: Secretbox = {
@@ -137,11 +141,14 @@ export class Network {
   #nextConnId = 1;
   #seed = 12345;
 
-  addNode(name: number): Node {
+  addNode(name: number, keyLimits?: KeyLimits): Node {
     const datagrams = new FakeDatagrams();
     const tap = new FakeTap();
     const localPeer = name as PeerName;
-    const plane = new DataPlane({ localPeer }, { datagrams, tap, secretbox: plainSecretbox });
+    const plane = new DataPlane(
+      { localPeer, ...(keyLimits === undefined ? {} : { keyLimits }) },
+      { datagrams, tap, secretbox: plainSecretbox, aead },
+    );
     const node: Node = {
       name: localPeer,
       ip: 0xc633_6400 + (name & 0xff),
@@ -158,10 +165,15 @@ export class Network {
   }
 
   /** `a` is the end that dialled. @returns both connection ids. */
-  connect(a: Node, b: Node, sessionKey: Uint8Array | null): [number, number] {
+  connect(
+    a: Node,
+    b: Node,
+    sessionKey: Uint8Array | null,
+    cipher: DataCipher = sessionKey === null ? 'none' : 'nacl',
+  ): [number, number] {
     const aId = this.#nextConnId++;
     const bId = this.#nextConnId++;
-    const common = { connectionUid: UID + BigInt(aId), sessionKey };
+    const common = { connectionUid: UID + BigInt(aId), cipher, sessionKey };
     a.plane.prepare({
       ...common,
       connId: aId,

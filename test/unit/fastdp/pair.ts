@@ -1,7 +1,10 @@
 /** Two routers with a connection, and frames of their workloads. */
+import type { KeyLimits } from '../../../fastdp/key-schedule.js';
+import type { DataCipher } from '../../../mesh/overlay.js';
 import { ethernet, ipv4Packet, MAC_A, MAC_ALL, MAC_B } from './frames.js';
 import { Network, type Node, setRoutes } from './network.js';
 
+export const ALL_CIPHERS: readonly DataCipher[] = ['none', 'nacl', 'aes-256-gcm'];
 export const KEY = new Uint8Array(32).fill(7);
 export const NAME_A = 0x8200_0000_0001;
 export const NAME_B = 0x8200_0000_0002;
@@ -16,13 +19,17 @@ export interface Pair {
 }
 
 /** a ─── b, running long enough to know everything. */
-export function pair(key: Uint8Array | null, change: (network: Network) => void = () => {}): Pair {
+export function pair(
+  cipher: DataCipher,
+  change: (network: Network) => void = () => {},
+  keyLimits?: KeyLimits,
+): Pair {
   const network = new Network();
   change(network);
-  const a = network.addNode(NAME_A);
-  const b = network.addNode(NAME_B);
+  const a = network.addNode(NAME_A, keyLimits);
+  const b = network.addNode(NAME_B, keyLimits);
   setRoutes(network, [[a, b]]);
-  const [aId, bId] = network.connect(a, b, key);
+  const [aId, bId] = network.connect(a, b, cipher === 'none' ? null : KEY, cipher);
   network.run(400);
   return { network, a, b, aId, bId };
 }

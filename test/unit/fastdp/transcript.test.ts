@@ -8,7 +8,7 @@ import { fromHex, toHex } from '../../../core/bytes.js';
 import { DataPlane } from '../../../fastdp/data-plane.js';
 import { loadVectors } from '../../support/vectors.js';
 import { frameOf, nameFromHex, type VectorFrame } from './bytes.js';
-import { FakeDatagrams, FakeTap, plainSecretbox } from './network.js';
+import { aead, FakeDatagrams, FakeTap, plainSecretbox } from './network.js';
 
 interface Datagram {
   readonly at_ms: number;
@@ -32,7 +32,7 @@ function run(transcript: Transcript, here: 'outbound' | 'inbound') {
   const tap = new FakeTap();
   const localPeer = nameFromHex(NAMES[here]);
   const remotePeer = nameFromHex(NAMES[there]);
-  const plane = new DataPlane({ localPeer }, { datagrams, tap, secretbox: plainSecretbox });
+  const plane = new DataPlane({ localPeer }, { datagrams, tap, secretbox: plainSecretbox, aead });
   plane.prepare({
     connId: 1,
     localPeer,
@@ -42,6 +42,7 @@ function run(transcript: Transcript, here: 'outbound' | 'inbound') {
     localIp: ADDRESSES[here],
     remoteIp: ADDRESSES[there],
     remotePort: here === 'outbound' ? 6783 : null,
+    cipher: transcript.session_key === undefined ? 'none' : 'nacl',
     sessionKey: transcript.session_key === undefined ? null : fromHex(transcript.session_key),
   });
   plane.confirm(1, 0);

@@ -15,7 +15,7 @@ import { Sealer } from '../../../fastdp/outbound/seal.js';
 import { splitRecords } from '../../../fastdp/wire.js';
 import { loadVectors } from '../../support/vectors.js';
 import { frameOf, fromBase64, nameFromHex, sleeveVectors, type VectorFrame } from './bytes.js';
-import { FakeDatagrams, plainSecretbox, UID } from './network.js';
+import { aead, FakeDatagrams, plainSecretbox, UID } from './network.js';
 
 interface Shape {
   readonly sender: string;
@@ -39,9 +39,10 @@ function linkFor(senderIsOutbound: boolean, key: string | null, atSender: boolea
       localIp: '198.51.100.1',
       remoteIp: '198.51.100.2',
       remotePort: 6783,
+      cipher: key === null ? 'none' : 'nacl',
       sessionKey: key === null ? null : fromHex(key),
     },
-    counters.trafficOf(nameFromHex('820000000002')),
+    { traffic: counters.trafficOf(nameFromHex('820000000002')), aead },
   );
   return link;
 }
@@ -73,7 +74,7 @@ function open(shape: Shape, datagram: Uint8Array): Uint8Array[] {
   const link = linkFor(shape.senderIsOutbound, shape.key, false);
   const buffer = new Uint8Array(datagram.length + 11);
   buffer.set(datagram, 11);
-  const reason = openDatagram(link, plainSecretbox, buffer, 11, datagram.length);
+  const reason = openDatagram(link, plainSecretbox, buffer, 11, datagram.length, 0);
   assert.equal(reason, DropReason.none);
   const frames: Uint8Array[] = [];
   const at = 11 + link.overheadBytes;
@@ -83,7 +84,7 @@ function open(shape: Shape, datagram: Uint8Array): Uint8Array[] {
   assert.equal(split, DropReason.none);
   if (shape.key !== null) {
     const again = datagram.slice();
-    const second = openDatagram(link, plainSecretbox, again, 0, again.length);
+    const second = openDatagram(link, plainSecretbox, again, 0, again.length, 0);
     assert.equal(second, DropReason.replayed);
   }
   return frames;
@@ -142,7 +143,7 @@ test('class and polarity are told apart', () => {
       df: vector.sequence_field_hex.startsWith('8'),
       sequence: Number.parseInt(vector.sequence_field_hex.slice(1), 16),
     });
-    const reason = openDatagram(receiver, plainSecretbox, datagram, 0, datagram.length);
+    const reason = openDatagram(receiver, plainSecretbox, datagram, 0, datagram.length, 0);
     const expected = vector.accepted
       ? DropReason.none
       : vector.decryption_failed

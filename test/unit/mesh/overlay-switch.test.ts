@@ -57,6 +57,7 @@ function rig(names: readonly string[], theirs: readonly string[] | null) {
     localIp: '192.0.2.1',
     remoteIp: '192.0.2.2',
     remotePort: 6783,
+    cipher: 'nacl',
     sessionKey: new Uint8Array(32).fill(9),
   };
   overlaySwitch.prepare(peering, theirs);

@@ -122,6 +122,7 @@ test('silent callers are limited in number and in time', () => {
       discovery: true,
       connLimit: 200,
       trustedSubnets: [],
+      ciphers: ['aes-256-gcm', 'nacl'],
       extraFeatures: {},
     },
     {

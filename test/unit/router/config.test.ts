@@ -54,6 +54,7 @@ test('without any option the defaults hold', () => {
     name: null,
     nickname: 'host1',
     trustedSubnets: [],
+    ciphers: ['aes-256-gcm', 'nacl'],
     discovery: true,
     resume: false,
     connLimit: 200,
@@ -79,7 +80,15 @@ test('all forms of options, and peers between them', () => {
     ...['--port', '7000', 'peer1', '--name=::1', '--nickname', 'the host', '--no-discovery'],
     ...['--trusted-subnets', '10.9.1.1/16, 198.51.100.13/32', '--conn-limit=0', '--mtu', '8900'],
     ...['--http-addr', '/run/x.sock', '--status-addr=', '--metrics-addr', ':9000', '--socket='],
-    ...['--no-fastdp=true', '--resume=false', '--min-protocol-version=2', '--', '--odd'],
+    ...[
+      '--cipher',
+      'nacl , aes-256-gcm',
+      '--no-fastdp=true',
+      '--resume=false',
+      '--min-protocol-version=2',
+      '--',
+      '--odd',
+    ],
   ]);
   assert.equal(config.port, 7000);
   assert.deepEqual(config.peers, ['peer1', '--odd']);
@@ -95,6 +104,8 @@ test('all forms of options, and peers between them', () => {
   assert.deepEqual(config.http, { kind: 'unix', path: '/run/x.sock' });
   assert.deepEqual([config.status, config.socketPath], [null, null]);
   assert.deepEqual(config.metrics, { kind: 'tcp', host: null, port: 9000 });
+  assert.deepEqual(config.ciphers, ['aes-256-gcm', 'nacl'], 'the ranking is fixed');
+  assert.deepEqual(loaded(['--cipher=nacl']).config.ciphers, ['nacl']);
   assert.match(given, /^port=7000 name=::1 .*peer1 --odd$/);
 });
 
@@ -136,7 +147,15 @@ test('wrong values of every kind are refused', () => {
       '--weave-bridge=much-too-long-a-name',
     ],
     ...['--weave-bridge=a/b', '--log-level=loud', '--log-format=xml', '--min-protocol-version=3'],
-    ...['--resume=maybe', '--nickname=a\nb', '--db-prefix=', '--mtu=575', '--config=/nope'],
+    ...[
+      '--cipher=',
+      '--cipher=des,nacl',
+      '--resume=maybe',
+      '--nickname=a\nb',
+      '--db-prefix=',
+      '--mtu=575',
+      '--config=/nope',
+    ],
   ]) {
     assert.match(refused([option]), new RegExp(`^${option.split('=')[0]}: `), option);
   }

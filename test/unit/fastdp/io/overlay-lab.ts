@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger } from '../../../../core/log.js';
 import type { PeerName } from '../../../../core/peer-name.js';
 import { SleeveOverlay } from '../../../../fastdp/io/sleeve-overlay.js';
-import type { OverlayEvent } from '../../../../mesh/overlay.js';
+import type { DataCipher, OverlayEvent } from '../../../../mesh/overlay.js';
 import { addNetns, cable, type TestNetns } from '../../sys/netns-lab.js';
 
 const INNER_MTU = 1376;
@@ -47,6 +47,7 @@ export function putOnBridge(host: TestNetns, port: string): void {
 export async function addPair(
   t: TestContext,
   sessionKey: Uint8Array | null,
+  cipher: DataCipher = 'nacl',
 ): Promise<readonly [LabHost, LabHost]> {
   const [h1, h2] = [addNetns(t, 'h1'), addNetns(t, 'h2')];
   cable(h1, 'eth0', '10.8.0.1/24', h2, 'eth0', '10.8.0.2/24');
@@ -80,6 +81,7 @@ export async function addPair(
       localIp: `10.8.0.${self}`,
       remoteIp: `10.8.0.${peer}`,
       remotePort: own === 0 ? 6783 : null,
+      cipher: sessionKey === null ? 'none' : cipher,
       sessionKey: sessionKey?.slice() ?? null,
     });
     overlay.confirm(1);

@@ -86,7 +86,7 @@ test('a deleted device is told, made anew, and carries traffic again', {
   timeout: 60_000,
 }, async (t) => {
   if (!hasAll(t)) return;
-  const [a, b] = await addPair(t, new Uint8Array(32).fill(5));
+  const [a, b] = await addPair(t, new Uint8Array(32).fill(5), 'aes-256-gcm');
   const seen: DeviceEvent[] = [];
   a.overlay.onDeviceEvent = (event) => {
     seen.push(event);
@@ -171,6 +171,7 @@ test('nonsense commands and a bad address do not disturb the loop', async (t) =>
     localIp: 'fe80::1',
     remoteIp: 'not an address',
     remotePort: 1,
+    cipher: 'none',
     sessionKey: null,
   });
   await waitFor(() => failed.length > 0, 'the failed event');

@@ -9,31 +9,31 @@ import { openDatagram } from '../../../../fastdp/inbound/open.js';
 import { Link } from '../../../../fastdp/link.js';
 import { Sealer } from '../../../../fastdp/outbound/seal.js';
 import { splitRecords } from '../../../../fastdp/wire.js';
-import { FakeDatagrams, ipText, plainSecretbox, UID } from '../network.js';
+import type { DataCipher } from '../../../../mesh/overlay.js';
+import { aead, FakeDatagrams, ipText, plainSecretbox, UID } from '../network.js';
+import { ALL_CIPHERS } from '../pair.js';
 
 const LOCAL = 0x8200_0000_00ff as PeerName;
 const KEY = new Uint8Array(32).fill(3);
 
-function linkTo(
-  index: number,
-  outbound: boolean,
-  key: Uint8Array | null,
-  counters: Counters,
-): Link {
-  const remotePeer = (0x8200_0000_0000 + index) as PeerName;
+/** Our end of a connection to a peer, or if we did not dial, that peer's end. */
+function linkTo(index: number, outbound: boolean, cipher: DataCipher, counters: Counters): Link {
+  const peer = (0x8200_0000_0000 + index) as PeerName;
+  const [localPeer, remotePeer] = outbound ? [LOCAL, peer] : [peer, LOCAL];
   return new Link(
     {
       connId: index,
-      localPeer: LOCAL,
+      localPeer,
       remotePeer,
       connectionUid: UID,
       outbound,
       localIp: '192.0.2.1',
       remoteIp: ipText(0xc633_6400 + index),
       remotePort: 6783,
-      sessionKey: key,
+      cipher,
+      sessionKey: cipher === 'none' ? null : KEY,
     },
-    counters.trafficOf(remotePeer),
+    { traffic: counters.trafficOf(remotePeer), aead },
   );
 }
 
@@ -64,14 +64,14 @@ const frames = fc.array(
 
 test('frames of all sizes arrive unchanged and in order per hop and class', () => {
   fc.assert(
-    fc.property(frames, fc.constantFrom(null, KEY), fc.boolean(), (list, key, known) => {
+    fc.property(frames, fc.constantFrom(...ALL_CIPHERS), fc.boolean(), (list, cipher, known) => {
       const datagrams = new FakeDatagrams();
       const counters = new Counters();
       const sealer = new Sealer(
         { localPeer: LOCAL },
         { datagrams, secretbox: plainSecretbox, counters },
       );
-      const links = Array.from({ length: 25 }, (_, i) => linkTo(i, true, key, counters));
+      const links = Array.from({ length: 25 }, (_, i) => linkTo(i, true, cipher, counters));
       if (known) for (const link of links) settleMtu(link);
       const expected = new Map<string, Uint8Array[]>();
       list.forEach(({ to, df, bytes, endOfBatch }, index) => {
@@ -90,16 +90,18 @@ test('frames of all sizes arrive unchanged and in order per hop and class', () =
       sealer.sealAll();
       datagrams.flush();
       const arrived = new Map<string, Uint8Array[]>();
-      const receivers = links.map((_, i) => linkTo(i, false, key, counters));
+      const receivers = links.map((_, i) => linkTo(i, false, cipher, counters));
       for (const datagram of datagrams.sent) {
         const link = receivers[datagram.connId] as Link;
         const sender = links[datagram.connId] as Link;
         if (datagram.df) assert.ok(datagram.bytes.length <= sender.forwarder.maxPayloadBytes);
         const { bytes } = datagram;
-        assert.equal(openDatagram(link, plainSecretbox, bytes, 0, bytes.length), DropReason.none);
+        assert.equal(
+          openDatagram(link, plainSecretbox, bytes, 0, bytes.length, 0),
+          DropReason.none,
+        );
         const lane = `${datagram.connId} ${datagram.df}`;
-        const at = link.overheadBytes;
-        splitRecords(bytes, at, bytes.length - at, {
+        splitRecords(bytes, link.headerBytes, bytes.length - link.overheadBytes, {
           handleRecord: (buffer, offset, count) => {
             const frame = buffer.slice(offset, offset + count);
             arrived.set(lane, [...(arrived.get(lane) ?? []), frame]);
@@ -120,7 +122,7 @@ test('small frames of a batch share a datagram, and each class counts for itself
     { localPeer: LOCAL },
     { datagrams, secretbox: plainSecretbox, counters },
   );
-  const link = linkTo(1, true, KEY, counters);
+  const link = linkTo(1, true, 'nacl', counters);
   settleMtu(link);
   const frame = new Uint8Array(100);
   for (let i = 0; i < 10; i++) {
@@ -149,7 +151,7 @@ test('discarding drops what waits for one link only', () => {
     { localPeer: LOCAL },
     { datagrams, secretbox: plainSecretbox, counters },
   );
-  const [a, b] = [linkTo(1, true, null, counters), linkTo(2, true, null, counters)];
+  const [a, b] = [linkTo(1, true, 'none', counters), linkTo(2, true, 'none', counters)];
   const frame = new Uint8Array(100);
   for (const link of [a, b, a]) {
     sealer.append(link, true, LOCAL, link.remotePeer, frame, 0, 100);

@@ -63,6 +63,7 @@ async function router(t: TestContext, options: Partial<MeshOptions> & { port: nu
       discovery: true,
       connLimit: 200,
       trustedSubnets: [],
+      ciphers: ['aes-256-gcm', 'nacl'],
       extraFeatures: {},
       ...options,
     },

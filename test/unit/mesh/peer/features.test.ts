@@ -56,17 +56,22 @@ const identity = {
   shortId: 291,
 };
 
-test('our features are those of the original, in sorted order', () => {
+test('our features are those of the original and our own, in sorted order', () => {
   const features = buildFeatures({
     identity,
     connectionId: 81985529216486895n,
     trustsRemote: false,
     overlays: ['fastdp', 'sleeve'],
+    ciphers: ['aes-256-gcm', 'nacl'],
     extraFeatures: { Zebra: '1' },
   });
   assert.deepEqual(
     [...features],
-    [...Object.entries({ ...cases[0]!.features, Zebra: '1' })].sort(),
+    Object.entries({
+      ...cases[0]!.features,
+      Ciphers: 'aes-256-gcm nacl',
+      Zebra: '1',
+    }).sort(),
   );
   assert.deepEqual([...reduceToProtocol1(features).keys()].sort(), [
     'ConnID',
@@ -77,14 +82,16 @@ test('our features are those of the original, in sorted order', () => {
   ]);
 });
 
-test('no short id, no key', () => {
+test('no short id, no key; nothing about ciphers if NaCl is all', () => {
   const features = buildFeatures({
     identity: { ...identity, shortId: null },
     connectionId: 1n,
     trustsRemote: true,
     overlays: ['sleeve'],
+    ciphers: ['nacl'],
     extraFeatures: {},
   });
   assert.ok(!features.has('ShortID'));
+  assert.ok(!features.has('Ciphers'));
   assert.equal(parseFeatures(features).trustsUs, true);
 });

@@ -17,6 +17,8 @@ const request: JoinRequest = {
   uid: 20n,
   connectionUid: 500n,
   overlays: ['fastdp', 'sleeve'],
+  ciphers: ['aes-256-gcm', 'nacl'],
+  inTheClear: false,
   remoteAddr: '10.0.0.2:6783',
   localAddr: '10.0.0.1:40000',
   mayBeUnknown: true,
@@ -29,6 +31,7 @@ const view: JoinView = {
   connectionCount: 0,
   connLimit: 200,
   overlays: ['sleeve'],
+  ciphers: ['aes-256-gcm', 'nacl'],
 };
 
 function refusal(asked: Partial<JoinRequest>, state: Partial<JoinView> = {}) {
@@ -38,7 +41,11 @@ function refusal(asked: Partial<JoinRequest>, state: Partial<JoinView> = {}) {
 }
 
 test('a new peer with a common overlay is admitted', () => {
-  assert.deepEqual(decideJoin(request, view), { type: 'admit', replaces: null });
+  assert.deepEqual(decideJoin(request, view), {
+    type: 'admit',
+    replaces: null,
+    cipher: 'aes-256-gcm',
+  });
   assert.equal(decideJoin({ ...request, overlays: null }, view).type, 'admit');
 });
 
@@ -79,7 +86,7 @@ test('of two connections the one with the lower UID stays', () => {
   const existing = { connId: 7, connectionUid: 500n };
   const decide = (connectionUid: bigint) =>
     decideJoin({ ...request, connectionUid }, { ...view, existing, connectionCount: 1 });
-  assert.deepEqual(decide(499n), { type: 'admit', replaces: 7 });
+  assert.deepEqual(decide(499n), { type: 'admit', replaces: 7, cipher: 'aes-256-gcm' });
   assert.equal(refusal({ connectionUid: 501n }, { existing })?.code, 'duplicate-connection');
   assert.equal(refusal({ connectionUid: 501n }, { existing })?.closes, null);
   assert.equal(refusal({ connectionUid: 500n }, { existing })?.closes, 7);
@@ -106,7 +113,7 @@ test('the limit counts both polarities, and a replaced connection makes room', (
   assert.equal(refusal({}, full)?.code, 'connection-limit');
   const existing = { connId: 7, connectionUid: 501n };
   const decision = decideJoin(request, { ...view, ...full, existing });
-  assert.deepEqual(decision, { type: 'admit', replaces: 7 });
+  assert.deepEqual(decision, { type: 'admit', replaces: 7, cipher: 'aes-256-gcm' });
   assert.equal(decideJoin(request, { ...view, ...full, connLimit: 0 }).type, 'admit');
 });
 
