@@ -12,7 +12,8 @@ const PATH_LIMIT_BYTES = 108;
 /**
  * @param socketPath value of NOTIFY_SOCKET: a path, or `@name` for an abstract socket.
  * @param state lines like `READY=1`, `WATCHDOG=1`, `STOPPING=1`, `STATUS=text`.
- * @throws {SysError} e.g. `ECONNREFUSED` if nobody listens. @throws {RangeError} for a path too long.
+ * @throws {SysError} e.g. `ECONNREFUSED` if nobody listens.
+ * @throws {RangeError} for a path that is too long.
  */
 export function sdNotify(socketPath: string, state: string): void {
   const path = Buffer.from(socketPath, 'utf8');

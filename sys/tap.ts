@@ -130,7 +130,7 @@ function openError(): SysError {
     case Errno.ENODEV:
       return sysError(
         'open',
-        `${DEVICE_NODE} is missing: load the kernel module "tun", or give the container this device`,
+        `${DEVICE_NODE} is missing: load the module "tun", or give the container this device`,
       );
     case Errno.EPERM:
     case Errno.EACCES:

@@ -1,7 +1,8 @@
 /**
  * The header before each frame of a TAP device with IFF_VNET_HDR, in the machine's byte order:
  *
- *   +0 flags   +1 gso_type   +2 hdr_len (2)   +4 gso_size (2)   +6 csum_start (2)   +8 csum_offset (2)
+ *   +0 flags          +1 gso_type         +2 hdr_len (2)
+ *   +4 gso_size (2)   +6 csum_start (2)   +8 csum_offset (2)
  *
  * It lets one read or write carry many TCP segments as one large frame, and leaves transport
  * checksums open. Source: VIRTIO 1.2 section 5.1.6, linux/virtio_net.h.

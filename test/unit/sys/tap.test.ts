@@ -96,7 +96,7 @@ async function pingLost(
   return (await exit) !== 0;
 }
 
-test('reading an empty device says EAGAIN, a device that is down EIO, a deleted one EBADFD', (t) => {
+test('an empty device says EAGAIN, one that is down EIO, a deleted one EBADFD', (t) => {
   if (!requireTun(t) || !requireNetns(t)) return;
   const host = addNetns(t, 'host');
   const tap = openIn(host, 'wtap');

@@ -2,8 +2,8 @@
  * Two hosts with an overlay each, in this process, without the mesh: what the mesh would say is
  * said by the test.
  *
- *   workload a ═ bridge ─ TAP [overlay 1] ── UDP over a cable ── [overlay 2] TAP ─ bridge ═ workload b
- *   10.32.0.1                 10.8.0.1                               10.8.0.2           10.32.0.2
+ *   workload 1 ═ bridge ─ TAP [overlay 1] ── UDP ── [overlay 2] TAP ─ bridge ═ workload 2
+ *   10.32.0.1                  10.8.0.1     cable    10.8.0.2                  10.32.0.2
  */
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
