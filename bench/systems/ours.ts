@@ -6,10 +6,12 @@
 import { Host, WEAVER } from '../../test/support/lab-host.js';
 import { Workload } from '../../test/support/lab-workload.js';
 import { run } from '../../test/support/shell.js';
+import { waitFor } from '../../test/support/wait.js';
 import { parseMetric } from '../parse.js';
 import type { Setting } from '../setting.js';
 import type { System } from '../system.js';
 
+const PATH_MTU_DEADLINE_MS = 20_000;
 const PASSWORD = 'a-password-of-the-benchmark';
 
 interface Variant {
@@ -77,9 +79,12 @@ async function startVariant(setting: Setting, variant: Variant, flags: readonly 
   const password = variant.cipher === 'none' ? {} : { password: PASSWORD };
   await h1.startRouter({ args, ...password });
   await h2.startRouter({ args, ...password, peers: [h1.address] });
-  const connection = await h2.waitEstablished(h1);
   await h1.waitEstablished(h2);
-  const attrs = connection.Attrs ?? {};
+  // The cipher is told together with the path MTU, a moment after the connection is established.
+  const attrs = await waitFor('path MTU', PATH_MTU_DEADLINE_MS, async () => {
+    const { Attrs } = await h2.waitEstablished(h1);
+    return Attrs?.['mtu'] === undefined ? null : Attrs;
+  });
   // A connection with NaCl names no cipher, as the original's does not.
   const cipher = attrs['encrypted'] === true ? (attrs['cipher'] ?? 'nacl') : 'none';
   if (cipher !== variant.cipher) {
