@@ -89,6 +89,48 @@ test('mutual trust lets frames go in the clear, one-sided trust does not', () =>
   }
 });
 
+test('both ends agree on a cipher, also with a router of the original and over protocol 1', () => {
+  const password = utf8('p');
+  for (const [left, right, cipher] of [
+    [{}, {}, 'aes-256-gcm'],
+    // What the original does: it announces nothing and has NaCl.
+    [{ ciphers: ['nacl'] }, {}, 'nacl'],
+    [{}, { maxVersion: 1 }, 'nacl'],
+    [{ ciphers: ['aes-256-gcm'] }, {}, 'aes-256-gcm'],
+  ] as const) {
+    forSeeds(3250, 2, (random) => {
+      const { network, a, b } = pair(random, { password, ...left }, { password, ...right });
+      network.runUntil(() => isFullMesh([a, b]), MINUTE, 'connection');
+      for (const node of [a, b]) {
+        const [link] = node.overlays[0]?.links.values() ?? [];
+        assert.equal(link?.peering.cipher, cipher);
+      }
+    });
+  }
+});
+
+test('no cipher in common: refused, and the status of both sides tells why; later mended', () => {
+  forSeeds(3270, 3, (random) => {
+    const password = utf8('p');
+    const strict = { password, ciphers: ['aes-256-gcm'] } as const;
+    const old = { password, ciphers: ['nacl'] } as const;
+    const { network, a, b } = pair(random, strict, old);
+    network.run(20_000);
+    assert.match(only(a).lastError?.text ?? '', /theirs: nacl; ours: aes-256-gcm/);
+    assert.match(only(b).lastError?.text ?? '', /theirs: aes-256-gcm; ours: nacl/);
+    for (const node of [a, b]) {
+      assert.equal(only(node).lastError?.code, 'no-common-cipher');
+      assert.equal(node.mesh.topology.peers.size, 1, 'nobody got in');
+    }
+    const mended = network.restart(b, { password });
+    mended.connect([a]);
+    network.runUntil(() => only(a).state === 'established', MINUTE, 'a cipher in common');
+    // Without a password there is nothing to agree on.
+    const clear = pair(random, { ciphers: ['aes-256-gcm'] }, { ciphers: ['nacl'] });
+    clear.network.runUntil(() => isFullMesh([clear.a, clear.b]), MINUTE, 'connection');
+  });
+});
+
 test('protocol 1 works with a password and without', () => {
   for (const password of [null, utf8('p')]) {
     forSeeds(3300, 2, (random) => {

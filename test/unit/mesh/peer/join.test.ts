@@ -49,6 +49,35 @@ test('a new peer with a common overlay is admitted', () => {
   assert.equal(decideJoin({ ...request, overlays: null }, view).type, 'admit');
 });
 
+test('the best cipher that both accept is taken; none is refused, naming both lists', () => {
+  const ciphers = (
+    theirs: readonly string[] | null,
+    ours: JoinView['ciphers'],
+    inTheClear = false,
+  ) => decideJoin({ ...request, ciphers: theirs, inTheClear }, { ...view, ciphers: ours });
+  for (const [theirs, ours, expected] of [
+    [['nacl', 'aes-256-gcm'], ['aes-256-gcm', 'nacl'], 'aes-256-gcm'],
+    [['chacha-of-tomorrow', 'nacl'], ['aes-256-gcm', 'nacl'], 'nacl'],
+    [null, ['aes-256-gcm', 'nacl'], 'nacl'],
+    [['aes-256-gcm', 'nacl'], ['nacl'], 'nacl'],
+  ] as const) {
+    const decision = ciphers(theirs, ours);
+    assert.equal(decision.type === 'admit' && decision.cipher, expected);
+  }
+  for (const [theirs, ours, lists] of [
+    [null, ['aes-256-gcm'], '(theirs: nacl; ours: aes-256-gcm)'],
+    [['aes-256-gcm'], ['nacl'], '(theirs: aes-256-gcm; ours: nacl)'],
+    [[], ['nacl'], '(theirs: none; ours: nacl)'],
+  ] as const) {
+    const decision = ciphers(theirs, ours);
+    const reason = decision.type === 'refuse' ? decision.reason : null;
+    assert.equal(reason?.text, `no cipher in common with peer ${lists}`);
+    assert.deepEqual([reason?.code, reason?.retry], ['no-common-cipher', 'later']);
+    const clear = ciphers(theirs, ours, true);
+    assert.equal(clear.type === 'admit' && clear.cipher, 'none');
+  }
+});
+
 test('an address from gossip must lead to a peer we know', () => {
   const found = refusal({ mayBeUnknown: false });
   assert.equal(found?.text, 'Found unknown remote name: 00:00:00:00:00:02 at 10.0.0.2:6783');
