@@ -73,26 +73,28 @@ interface Transfer {
   readonly retransmits: number;
 }
 
+/** What `iperf3 -J` prints; without sums when the test did not come about. */
+interface IperfReport {
+  readonly end: {
+    readonly sum_received?: { readonly bits_per_second: number };
+    readonly sum_sent?: { readonly retransmits: number };
+  };
+}
+
 async function transfer(from: Workload, to: Workload, seconds: number): Promise<Transfer> {
+  const { lab } = from.host;
+  const server = lab.start(to.netns, ['iperf3', '-s'], { label: 'iperf3-server' });
   const timeoutMs = (seconds + 20) * 1000;
-  const server = to.exec(['iperf3', '-s', '-1'], { timeoutMs });
-  const client = await waitFor('iperf3', timeoutMs, async () => {
+  const result = await waitFor('iperf3', 2 * timeoutMs, async () => {
     const argv = ['iperf3', '-J', '-c', to.address, '-t', `${seconds}`, '-O', '1'];
-    const result = await from.exec(argv, { timeoutMs });
+    const client = await from.exec(argv, { timeoutMs });
+    const { sum_received, sum_sent } = (JSON.parse(client.stdout) as IperfReport).end;
     // Until the server listens, the client ends at once.
-    return result.code === 0 ? result.stdout : null;
+    if (sum_received === undefined || sum_sent === undefined) return null;
+    return { megabits: sum_received.bits_per_second / 1e6, retransmits: sum_sent.retransmits };
   });
-  await server;
-  const { end } = JSON.parse(client) as {
-    end: {
-      sum_received: { bits_per_second: number };
-      sum_sent: { retransmits: number };
-    };
-  };
-  return {
-    megabits: end.sum_received.bits_per_second / 1e6,
-    retransmits: end.sum_sent.retransmits,
-  };
+  server.kill('SIGTERM');
+  return result;
 }
 
 async function measure(contender: Contender, sealed: boolean, seconds: number): Promise<Round> {
