@@ -6,15 +6,15 @@
  */
 import { errorText, RequestError } from '../../core/errors.js';
 import { formatCidr } from '../../core/ip.js';
-import { hasCidr, parseHostCidr } from './addresses.js';
+import { hasCidr, networkTexts, parseHostCidr } from './addresses.js';
 import type { Bridge } from './bridge.js';
 import { neighbourSettings } from './bridge-plan.js';
+import { ForeignChains } from './foreign-chains.js';
 import type { LinkState } from './link-state.js';
 import { NFT_TABLE } from './names.js';
 import type { HostModules } from './ports.js';
 import {
   DELETE_TABLE,
-  droppingForwardChains,
   type Exposure,
   exposureNetwork,
   fingerprint,
@@ -48,11 +48,13 @@ export class Exposures {
   /** What the kernel showed right after we last laid the rules. */
   #laid = '';
   #warnedForwarding = false;
+  readonly #foreign: ForeignChains;
 
   constructor(options: ExposureOptions, bridge: Bridge, modules: HostModules) {
     this.#options = options;
     this.#bridge = bridge;
     this.#modules = modules;
+    this.#foreign = new ForeignChains(options.bridge, modules);
   }
 
   list(): ExposureRecord[] {
@@ -77,7 +79,7 @@ export class Exposures {
       log.info('Re-exposing', { cidr: text, bridge: bridge.name, masquerade });
     }
     await this.#layRules();
-    await this.#warnAboutPolicies();
+    this.#foreign.warnAboutLegacy();
   }
 
   async expose(text: string, masquerade: boolean): Promise<void> {
@@ -124,11 +126,11 @@ export class Exposures {
     await this.#layRules();
   }
 
-  /** @returns whether the rules were gone or changed, and are laid again. */
+  /** @returns whether rules of ours were gone or changed anywhere, and are laid again. */
   async repairRules(): Promise<boolean> {
     const { nft, netns, log } = this.#modules;
     const now = fingerprint(await nft.listTable(netns.host, NFT_TABLE));
-    if (now !== '' && now === this.#laid) return false;
+    if (now !== '' && now === this.#laid) return this.#foreign.lay(this.#networks(), false);
     log.warn('Packet-filter rules were changed by other software; laying them again', {
       table: NFT_TABLE,
     });
@@ -154,6 +156,7 @@ export class Exposures {
     const { nft, netns } = this.#modules;
     this.#exposures.clear();
     this.#laid = '';
+    await this.#foreign.tearDown();
     await nft.apply(netns.host, DELETE_TABLE);
   }
 
@@ -164,6 +167,11 @@ export class Exposures {
     this.#laid = '';
     await nft.apply(netns.host, hostRuleset({ bridge, apiPort, exposures }));
     this.#laid = fingerprint(await nft.listTable(netns.host, NFT_TABLE));
+    await this.#foreign.lay(this.#networks(), true);
+  }
+
+  #networks(): string[] {
+    return networkTexts([...this.#exposures.values()].map(({ cidr }) => cidr));
   }
 
   #warnAboutForwarding(): void {
@@ -174,22 +182,5 @@ export class Exposures {
       'IP forwarding is off (net.ipv4.ip_forward = 0): the host reaches exposed networks, but ' +
         'nobody else does through it; set it to 1',
     );
-  }
-
-  async #warnAboutPolicies(): Promise<void> {
-    const { nft, netns, log } = this.#modules;
-    const { bridge } = this.#options;
-    const chains = droppingForwardChains(await nft.listChains(netns.host));
-    for (const { family, table, chain } of chains) {
-      const insert = `nft insert rule ${family} ${table} ${chain}`;
-      log.warn(
-        'Forwarded packets are dropped by default by other software; traffic of the overlay ' +
-          'through this host needs accept rules there',
-        {
-          chain: `${family} ${table} ${chain}`,
-          remedy: `${insert} iifname ${bridge} accept; ${insert} oifname ${bridge} accept`,
-        },
-      );
-    }
   }
 }

@@ -30,13 +30,21 @@ export interface IpTool {
   batch(netns: NetnsHandle, commands: readonly string[]): Promise<void>;
 }
 
+export interface ChainName {
+  readonly family: string;
+  readonly table: string;
+  readonly name: string;
+}
+
 export interface NftTool {
   /** Applies a script, all of it or nothing. @throws {WeaveError} `nft-failed` */
   apply(netns: NetnsHandle, script: string): Promise<void>;
   /** Objects of one table of family ip, or null if there is no such table. */
   listTable(netns: NetnsHandle, table: string): Promise<readonly unknown[] | null>;
-  /** Every base chain of the namespace, all families. */
+  /** Every chain of the namespace, all families, without rules. */
   listChains(netns: NetnsHandle): Promise<readonly unknown[]>;
+  /** One chain with its rules. @throws {WeaveError} `nft-failed`, also if it is gone. */
+  listChain(netns: NetnsHandle, chain: ChainName): Promise<readonly unknown[]>;
 }
 
 export interface NetnsTool {
@@ -59,6 +67,8 @@ export interface NetnsTool {
   announce(netns: NetnsHandle, interfaceName: string, address: number): Promise<void>;
   /** Whether some process captures packets on this very interface. */
   isCaptured(netns: NetnsHandle, interfaceIndex: number): boolean;
+  /** Whether the table `filter` of iptables-legacy exists there; false where that can't be told. */
+  hasLegacyFilter(netns: NetnsHandle): boolean;
 }
 
 export interface KnownNetns {

@@ -162,25 +162,6 @@ function prefixText(value: unknown): string {
   return `${String(prefix['addr'])}/${String(prefix['len'])}`;
 }
 
-/** Another program's base chain that drops forwarded packets unless a rule of its own accepts. */
-export interface ForwardPolicy {
-  readonly family: string;
-  readonly table: string;
-  readonly chain: string;
-}
-
-/** An accept of ours cannot overrule a drop elsewhere, so the user must hear of such chains. */
-export function droppingForwardChains(chains: readonly unknown[]): ForwardPolicy[] {
-  return objectsOf(chains, 'chain')
-    .filter((chain) => chain['hook'] === 'forward' && chain['policy'] === 'drop')
-    .filter((chain) => chain['family'] === 'ip' || chain['family'] === 'inet')
-    .map((chain) => ({
-      family: String(chain['family']),
-      table: String(chain['table']),
-      chain: String(chain['name']),
-    }));
-}
-
 /** The key under which `unmasqueradedNetworks` finds an exposure. */
 export function exposureNetwork(exposure: Exposure): string {
   return formatCidr(networkOf(exposure.cidr));

@@ -51,6 +51,7 @@ export class HostRig {
   network(
     options: Partial<HostNetworkOptions> = {},
     modulesOptions: HostModulesOptions = {},
+    adapt: (modules: HostModules) => HostModules = (modules) => modules,
   ): HostNetwork {
     const log = (level: string) => (text: string, fields?: object) => {
       this.logged.push(`${level} ${text} ${JSON.stringify(fields ?? {})}`);
@@ -67,7 +68,7 @@ export class HostRig {
       peerMac: parseMac(PEER_MAC),
       apiPort: 6784,
     };
-    return new HostNetwork({ ...defaults, ...options }, modules);
+    return new HostNetwork({ ...defaults, ...options }, adapt(modules));
   }
 
   async up(options: Partial<HostNetworkOptions> = {}): Promise<HostNetwork> {

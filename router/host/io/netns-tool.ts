@@ -51,7 +51,17 @@ export function createNetnsTool({ procPath, hostNetnsPath }: NetnsToolOptions): 
         .split('\n')
         .slice(1)
         .some((line) => Number(line.trim().split(/\s+/)[4]) === interfaceIndex),
+    hasLegacyFilter: (netns) => inside(netns, readLegacyTables).includes('filter'),
   };
+}
+
+/** Kernels without the legacy tables lack the file; only root may read it. */
+function readLegacyTables(): string[] {
+  try {
+    return readFileSync('/proc/thread-self/net/ip_tables_names', 'utf8').split('\n');
+  } catch {
+    return [];
+  }
 }
 
 function ownNetns(): NetnsHandle {

@@ -21,6 +21,12 @@ export const nftTool: NftTool = {
     if (result.exitCode !== 0) throw failed(result);
     return objects(result);
   },
+
+  async listChain(netns, { family, table, name }): Promise<readonly unknown[]> {
+    const result = await run(netns, ['-j', 'list', 'chain', family, table, name]);
+    if (result.exitCode !== 0) throw failed(result);
+    return objects(result);
+  },
 };
 
 function run(netns: NetnsHandle, args: readonly string[], input?: string): Promise<ProgramResult> {

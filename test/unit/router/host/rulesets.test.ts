@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseCidr } from '../../../../core/ip.js';
 import {
-  droppingForwardChains,
   fingerprint,
   hostRuleset,
   unmasqueradedNetworks,
@@ -110,23 +109,4 @@ test('networks exposed without masquerading are read from the rules', () => {
   ];
   assert.deepEqual([...unmasqueradedNetworks(listing)].sort(), ['10.3.0.0/16', '10.4.1.1/32']);
   assert.equal(unmasqueradedNetworks(null).size, 0);
-});
-
-test('chains that drop forwarded IPv4 by default are found', () => {
-  const chain = (family: string, hook: string, policy: string) => ({
-    chain: { family, table: 'filter', name: 'FORWARD', hook, policy },
-  });
-  const listing = [
-    { metainfo: {} },
-    chain('ip', 'forward', 'drop'),
-    chain('inet', 'forward', 'drop'),
-    chain('ip6', 'forward', 'drop'),
-    chain('ip', 'input', 'drop'),
-    chain('ip', 'forward', 'accept'),
-  ];
-  const found = droppingForwardChains(listing);
-  assert.deepEqual(
-    found.map(({ family }) => family),
-    ['ip', 'inet'],
-  );
 });

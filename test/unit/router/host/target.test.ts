@@ -22,6 +22,7 @@ function modules(open: string[]): TargetModules {
     list: () => [],
     announce: () => Promise.resolve(),
     isCaptured: () => false,
+    hasLegacyFilter: () => false,
   };
   const pids: Record<string, number> = { '123456789012': 43, dead: 99 };
   const engines = { description: 'none', findPid: async (id: string) => pids[id] ?? null };
