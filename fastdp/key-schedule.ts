@@ -134,6 +134,7 @@ export class SendKeys {
 
 /** What a receiver has for one epoch. */
 interface ReceiveEpoch {
+  readonly epoch: number;
   /** As in the datagram. */
   readonly field: number;
   readonly opener: AeadOpener;
@@ -148,7 +149,6 @@ export class ReceiveKeys {
   #current: ReceiveEpoch;
   /** Made ahead, so that a forged epoch costs no derivation. */
   #next: ReceiveEpoch;
-  #epoch = 0;
 
   constructor(options: ChainOptions, modules: KeyScheduleModules) {
     this.#aead = modules.aead;
@@ -157,9 +157,9 @@ export class ReceiveKeys {
     this.#next = this.#makeEpoch();
   }
 
-  /** The newest one that a genuine datagram came under. */
+  /** The newest one that a genuine datagram came under; 0 before the first. */
   get epoch(): number {
-    return this.#epoch;
+    return this.#current.epoch;
   }
 
   /**
@@ -214,7 +214,6 @@ export class ReceiveKeys {
     this.#previousUntilMs = nowMs + PREVIOUS_KEY_MS;
     this.#current = this.#next;
     this.#next = this.#makeEpoch();
-    this.#epoch += 1;
   }
 
   #dropPrevious(): void {
@@ -227,6 +226,6 @@ export class ReceiveKeys {
     const opener = this.#aead.makeOpener(key, salt, context);
     wipe(key);
     wipe(salt);
-    return { field: epoch & 0xffff, opener, window: new SlidingWindow() };
+    return { epoch, field: epoch & 0xffff, opener, window: new SlidingWindow() };
   }
 }

@@ -1,32 +1,6 @@
-/** Ciphers that tests look into: one without encryption, and a recorder around a real one. */
-import { equalBytes, toHex } from '../../../core/bytes.js';
+/** A cipher that tests look into. */
+import { toHex } from '../../../core/bytes.js';
 import type { AeadFactory } from '../../../fastdp/ports.js';
-
-/** Leaves the text as it is; the tag is made of key and counter. Cheap. */
-export const transparentAead: AeadFactory = {
-  makeSealer(key) {
-    const tag = key.slice(0, 16);
-    let counter = 0;
-    return {
-      seal(buffer, offset, plaintextBytes) {
-        const view = new DataView(buffer.buffer, buffer.byteOffset);
-        view.setUint32(offset, 0);
-        view.setUint32(offset + 4, counter);
-        buffer.set(tag, offset + 8 + plaintextBytes);
-        counter += 1;
-      },
-      destroy: () => {},
-    };
-  },
-  makeOpener(key) {
-    const tag = key.slice(0, 16);
-    return {
-      open: (buffer, offset, bytes) =>
-        equalBytes(buffer.subarray(offset + bytes - 16, offset + bytes), tag),
-      destroy: () => {},
-    };
-  },
-};
 
 /** What was made of keys and not given back, and under which nonces was sealed. */
 export class RecordingAead implements AeadFactory {

@@ -11,6 +11,7 @@ import { withNetns } from '../../../../sys/netns.js';
 import { UdpPair } from '../../../../sys/udp.js';
 import { requireNetns, requireTool, requireTun } from '../../../support/requirements.js';
 import { addNetns, type TestNetns } from '../../sys/netns-lab.js';
+import { ALL_CIPHERS } from '../pair.js';
 import { addPair, putOnBridge, waitFor } from './overlay-lab.js';
 
 const localPeer = 1 as PeerName;
@@ -49,11 +50,11 @@ require('node:net').connect(7000, '10.32.0.1')
   .on('data', (data) => hash.update(data))
   .on('end', () => console.log(hash.digest('hex')));`;
 
-for (const sealed of [true, false]) {
-  const name = `ping and a TCP stream between two hosts, ${sealed ? 'sealed' : 'plain'}`;
+for (const cipher of ALL_CIPHERS) {
+  const name = `ping and a TCP stream between two hosts, cipher ${cipher}`;
   test(name, { timeout: 60_000 }, async (t) => {
     if (!hasAll(t)) return;
-    const [a, b] = await addPair(t, sealed ? new Uint8Array(32).fill(5) : null);
+    const [a, b] = await addPair(t, cipher === 'none' ? null : new Uint8Array(32).fill(5), cipher);
     const [code, text] = await run(a.workload, 'ping', '-c3', '-i0.1', '-W3', '10.32.0.2');
     assert.equal(code, 0, text);
 
