@@ -17,6 +17,11 @@ import { PathMtu } from './pmtu.js';
 import { FRAGMENTATION_TEST_FRAME_BYTES, tunnelOverheadBytes } from './wire.js';
 
 export const FAST_HEARTBEAT_MS = 500;
+/**
+ * Waits after the first heartbeats. The first one often arrives before the other end has admitted
+ * the connection, and is dropped there; the original then takes half a second longer.
+ */
+const FIRST_HEARTBEAT_WAITS_MS = [40, 80, 160];
 export const SLOW_HEARTBEAT_MS = 10_000;
 export const HEARTBEAT_TIMEOUT_MS = 60_000;
 export const FRAGMENTATION_TEST_INTERVAL_MS = 5 * 60_000;
@@ -63,6 +68,7 @@ export class Forwarder {
   #heartbeatAtMs: number | null = null;
   #failAtMs: number | null = null;
   #fragmentationTestAtMs: number | null = null;
+  #heartbeatsSent = 0;
   /** Overlay MTU told last; 0 before. */
   #shownMtu = 0;
   #testAnswers: TokenBucket | null = null;
@@ -244,8 +250,9 @@ export class Forwarder {
 
   #sendHeartbeat(nowMs: number): void {
     this.#actions.push({ type: 'send-heartbeat' });
-    const intervalMs = this.#state === 'established' ? SLOW_HEARTBEAT_MS : FAST_HEARTBEAT_MS;
-    this.#heartbeatAtMs = nowMs + intervalMs;
+    const probingMs = FIRST_HEARTBEAT_WAITS_MS[this.#heartbeatsSent] ?? FAST_HEARTBEAT_MS;
+    this.#heartbeatsSent += 1;
+    this.#heartbeatAtMs = nowMs + (this.#state === 'established' ? SLOW_HEARTBEAT_MS : probingMs);
   }
 
   /** Trust is withdrawn until the answer comes, so that a path that lost fragments is noticed. */
