@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { type Cidr, networkOf, parseCidr, parseIpv4 } from '../core/ip.js';
-import { BASE_PORT, DEFAULT_CONNECTION_LIMIT } from '../core/limits.js';
+import { BASE_PORT, DEFAULT_CONNECTION_LIMIT, DEFAULT_MTU } from '../core/limits.js';
 import { type PeerName, parsePeerName } from '../core/peer-name.js';
 import { CIPHERS, type Cipher } from '../mesh/peer/ciphers.js';
 import {
@@ -185,7 +185,7 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
   'metrics-addr': value('', 'listener for /metrics alone', 'WEAVE_METRICS_ADDR'),
   socket: value(DEFAULT_SOCKET_PATH, 'root-only control socket, empty = off', 'WEAVE_SOCKET'),
   'weave-bridge': value('weave', 'bridge of the workloads'),
-  mtu: value('0', 'MTU of bridge and workloads, 0 = 1376', 'WEAVE_MTU'),
+  mtu: value('0', `MTU of the bridge, 0 = as it is, ${DEFAULT_MTU} if new`, 'WEAVE_MTU'),
   'db-prefix': value(DEFAULT_DB_PREFIX, 'database file without "data.db"'),
   'host-root': value('', "where the host's /etc/machine-id is"),
   'proc-path': value('/proc', 'where kernel parameters are written'),

@@ -5,7 +5,6 @@
  */
 import { type ConfigError, ConfigError as ConfigFault } from '../core/errors.js';
 import type { Cidr } from '../core/ip.js';
-import { DEFAULT_MTU } from '../core/limits.js';
 import type { PeerName } from '../core/peer-name.js';
 import type { Cipher } from '../mesh/peer/ciphers.js';
 import {
@@ -52,8 +51,8 @@ export interface RouterConfig {
   /** Root-only control socket; null is off. */
   readonly socketPath: string | null;
   readonly bridge: string;
-  /** Never 0. */
-  readonly mtu: number;
+  /** Bytes; null: not given, so an existing bridge keeps its own and a new one gets 1376. */
+  readonly mtu: number | null;
   readonly dbPrefix: string;
   readonly hostRoot: string;
   readonly procPath: string;
@@ -253,7 +252,7 @@ function buildConfig(
     metrics: values['metrics-addr'],
     socketPath: values.socket === '' ? null : values.socket,
     bridge: values['weave-bridge'],
-    mtu: values.mtu === 0 ? DEFAULT_MTU : values.mtu,
+    mtu: values.mtu === 0 ? null : values.mtu,
     dbPrefix: values['db-prefix'],
     hostRoot: values['host-root'],
     procPath: values['proc-path'],

@@ -64,7 +64,7 @@ test('without any option the defaults hold', () => {
     metrics: null,
     socketPath: '/run/weave/weave.sock',
     bridge: 'weave',
-    mtu: 1376,
+    mtu: null,
     dbPrefix: '/var/lib/weave/weave',
     hostRoot: '',
     procPath: '/proc',
