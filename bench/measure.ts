@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { errorText } from '../core/errors.js';
 import { measureLatency, waitReachable } from './measure/latency.js';
 import { readResidentMb } from './measure/processor.js';
+import { waitQuiet } from './measure/quiet.js';
 import { measureTcp, startTcpServer } from './measure/tcp.js';
 import { largePayloadBytes, measureUdp, smallPayloadBytes } from './measure/udp.js';
 import { type BenchOptions, type Effort, effortOf } from './options.js';
@@ -16,6 +17,9 @@ import type { RunningSystem, System } from './system.js';
 /** Garbage of the start is collected and path MTUs are found by then. */
 const SETTLE_MS = 1_500;
 const PACED_SHARE = 0.8;
+/** Other work that lasts longer than this is not waited for. */
+const QUIET_LIMIT_MS = 6_000;
+const QUICK_QUIET_LIMIT_MS = 2_000;
 
 export interface MeasureModules {
   readonly keepFolder: string;
@@ -30,6 +34,8 @@ export async function measureSystem(
   options: BenchOptions,
   modules: MeasureModules,
 ): Promise<Sample> {
+  modules.progress('waiting for a quiet machine');
+  const busyBefore = await waitQuiet(options.quick ? QUICK_QUIET_LIMIT_MS : QUIET_LIMIT_MS);
   const setting = new Setting(options, modules.keepFolder);
   try {
     modules.progress('start');
@@ -44,7 +50,7 @@ export async function measureSystem(
     const values = noValues();
     await delay(SETTLE_MS);
     await takeMeasures(setting, running, effortOf(options), { values, notes }, modules.progress);
-    return { system: system.id, round, values, notes };
+    return { system: system.id, round, values, busyBefore, notes };
   } finally {
     setting.close();
   }

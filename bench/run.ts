@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { errorText } from '../core/errors.js';
 import { drawChart } from './chart.js';
 import { describeMachine, machineLine } from './machine.js';
+import { QUIET_SHARE } from './measure/quiet.js';
 import { measureSystem } from './measure.js';
 import { type MicroReport, runMicro } from './micro.js';
 import { type BenchOptions, parseBenchOptions, USAGE } from './options.js';
@@ -57,12 +58,14 @@ async function usable(
   return result;
 }
 
-function summary({ values, notes }: Sample): string {
+function summary({ values, notes, busyBefore }: Sample): string {
+  const other = Math.round(busyBefore * 100);
+  const disturbed = busyBefore > QUIET_SHARE ? ` (DISTURBED: other work took ${other} %)` : '';
   const failed = notes.filter((note) => note.includes(' failed: '));
   return (
     `${formatValue(values.tcp1Mbps, 0)} / ${formatValue(values.tcp4Mbps, 0)} Mbit/s, ` +
     `${formatValue(values.smallFps, 0)} small and ${formatValue(values.largeFps, 0)} large ` +
-    `frames/s, ping ${formatValue(values.floodMeanMs, 3)} ms${failed.map((f) => `; ${f}`).join('')}`
+    `frames/s, ping ${formatValue(values.floodMeanMs, 3)} ms${disturbed}${failed.map((f) => `; ${f}`).join('')}`
   );
 }
 
@@ -134,6 +137,10 @@ async function main(options: BenchOptions): Promise<void> {
   const systems = await usable(chosenSystems(options), options, skipped);
   const samples = await runRounds(systems, options, skipped);
   const micro = options.micro ? await runMicro(showStep) : null;
+  const disturbed = samples.filter(({ busyBefore }) => busyBefore > QUIET_SHARE).length;
+  if (disturbed > 0) {
+    say(`${disturbed} of ${samples.length} measurements were disturbed by other work`);
+  }
   const targets = targetsOf(samples, {
     heapMbPerMillionFrames: micro?.heapMbPerMillionFrames ?? null,
     residentMbHundredPeers: micro?.residentMbHundredPeers ?? null,

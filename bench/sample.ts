@@ -36,6 +36,8 @@ export interface Sample {
   /** Counts from 1. */
   readonly round: number;
   readonly values: Values;
+  /** Share of the machine, 0 to 1, that other work took just before the measurement. */
+  readonly busyBefore: number;
   /** Measures that failed, and what the system itself says it does. */
   readonly notes: readonly string[];
 }

@@ -11,7 +11,7 @@ import { alignColumns, formatResults } from '../../../bench/table.js';
 import { ratioToField, ratioToVxlan, targetsOf } from '../../../bench/targets.js';
 
 const sample = (system: string, round: number, values: Partial<Values>): Sample => ({
-  ...{ system, round, notes: [] },
+  ...{ system, round, busyBefore: 0, notes: [] },
   values: { ...noValues(), ...values },
 });
 
