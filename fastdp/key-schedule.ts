@@ -30,7 +30,7 @@ export interface KeyLimits {
 
 /**
  * 2^40 bytes are 2^36 cipher blocks, which keeps an attacker's advantage over an ideal cipher
- * below 2^-57, the margin that TLS 1.3 and QUIC ask for (RFC 8446 5.5, RFC 9001 B.1). 2^30
+ * about 2^-57, the margin that TLS 1.3 and QUIC ask for (RFC 8446 5.5, RFC 9001 B.1). 2^30
  * datagrams keep counters far inside 32 bits, and last 107 s at ten million a second: longer than
  * the 60 s after which a silent neighbour is given up, so that no receiver misses an epoch. A
  * round of 30 min that is left out after a change by count makes no key older than an hour.

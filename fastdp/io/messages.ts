@@ -6,6 +6,7 @@
 import type { LogFields } from '../../core/log.js';
 import type { PeerName } from '../../core/peer-name.js';
 import type { ForwardingTables, OverlayEvent, OverlayPeering } from '../../mesh/overlay.js';
+import type { KeyLimits } from '../key-schedule.js';
 import type { DataPlaneStatus } from '../status.js';
 
 export interface SleeveOptions {
@@ -22,6 +23,7 @@ export interface SleeveOptions {
   readonly netnsPath?: string;
   /** See DataPlaneOptions. */
   readonly strictSource?: boolean;
+  readonly keyLimits?: KeyLimits;
   /** Kernel buffer per socket and direction. */
   readonly socketBufferBytes?: number;
 }
