@@ -5,6 +5,7 @@
  *
  * The announcement travels inside the sealed session of protocol 2, so nobody between the routers
  * can take a cipher out of it. Protocol 1 shows its features in the clear and drops ours: NaCl.
+ * What somebody in between can force is protocol 1, hence NaCl; fastdp/README.md says more.
  */
 import type { DataCipher } from '../overlay.js';
 
