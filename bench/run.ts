@@ -110,6 +110,8 @@ interface Outcome {
   readonly skipped: readonly Skipped[];
   readonly targets: readonly Target[];
   readonly micro: MicroReport | null;
+  /** The tables as printed. */
+  readonly text: string;
 }
 
 function writeResults(options: BenchOptions, machine: object, caption: string, all: Outcome): void {
@@ -120,6 +122,10 @@ function writeResults(options: BenchOptions, machine: object, caption: string, a
   const medians = Object.fromEntries(systems.map(({ id }) => [id, mediansOf(samples, id)]));
   const content = { date, machine, options, targets, medians, skipped, micro, samples };
   writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(content, null, 1)}\n`);
+  const stages = micro === null ? '' : `\nmicro benchmarks\n${micro.text}\n`;
+  const busy = samples.filter(({ busyBefore }) => busyBefore > QUIET_SHARE).length;
+  const quiet = `${samples.length} measurements, ${busy} of them disturbed by other work`;
+  writeFileSync(join(folder, `${name}.txt`), `${caption}\n${quiet}\n\n${all.text}${stages}`);
   if (samples.length > 0) {
     writeFileSync(join(folder, `${name}.svg`), drawChart(samples, systems, caption));
   }
@@ -134,7 +140,13 @@ async function main(options: BenchOptions): Promise<void> {
     say(`load is ${machine.loadBefore.toFixed(1)} before the run: other work disturbs the figures`);
   }
   const skipped: Skipped[] = [];
-  const systems = await usable(chosenSystems(options), options, skipped);
+  const chosen = chosenSystems(options);
+  if (chosen.length === 0 && !options.micro) {
+    console.error(`--only ${options.only.join(',')} names no system; see --list`);
+    process.exitCode = 2;
+    return;
+  }
+  const systems = await usable(chosen, options, skipped);
   const samples = await runRounds(systems, options, skipped);
   const micro = options.micro ? await runMicro(showStep) : null;
   const disturbed = samples.filter(({ busyBefore }) => busyBefore > QUIET_SHARE).length;
@@ -146,9 +158,11 @@ async function main(options: BenchOptions): Promise<void> {
     residentMbHundredPeers: micro?.residentMbHundredPeers ?? null,
   });
   if (micro !== null) say(`micro benchmarks\n${micro.text}`);
-  console.log(`\n${formatResults(samples, systems, targets)}\n`);
-  for (const { system, reason } of skipped) console.log(`skipped ${system}: ${reason}`);
-  const all: Outcome = { date, samples, systems, skipped, targets, micro };
+  const lines = [formatResults(samples, systems, targets), ''];
+  for (const { system, reason } of skipped) lines.push(`skipped ${system}: ${reason}`);
+  const text = lines.join('\n');
+  console.log(`\n${text}`);
+  const all: Outcome = { date, samples, systems, skipped, targets, micro, text };
   writeResults(options, machine, machineLine(machine, date), all);
   const missed = targets.filter(({ reached }) => reached === false);
   process.exitCode = options.check && missed.length > 0 ? 1 : 0;
