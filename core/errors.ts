@@ -43,7 +43,7 @@ export class ConfigError extends WeaveError {
   }
 }
 
-/** A request of a user (command line or API) that cannot be done as asked: exit code 2, HTTP 400. */
+/** A request (command line or API) that cannot be done as asked: exit code 2, HTTP 400. */
 export class RequestError extends WeaveError {
   readonly httpStatus: number;
 

@@ -24,7 +24,6 @@ import { ETHERNET_HEADER_BYTES, MAX_DATAGRAM_BYTES } from '../core/limits.js';
 import {
   ASSUMED_GOOD_MTU,
   COMMON_UNDERLAY_MTU,
-  LATE_ANSWER_MS,
   LEAST_MTU,
   PROBE_MTU,
   PROBE_WAITS_MS,
@@ -33,11 +32,11 @@ import {
   SEARCH_WAIT_MS,
   SILENT_RETRY_MS,
   SWEEP_WAITS_MS,
-  sweepSizes,
   UNKNOWN_MTU,
   VERIFY_INTERVAL_MS,
   VERIFY_WAITS_MS,
 } from './pmtu-plan.js';
+import { PmtuSweep } from './pmtu-sweep.js';
 import { OUTER_HEADER_BYTES } from './wire.js';
 
 export type PmtuState = 'idle' | 'probe' | 'search' | 'verified' | 'verify' | 'sweep';
@@ -68,11 +67,7 @@ export class PathMtu {
   #deadlineMs: number | null = null;
   #raiseAtMs = 0;
   #largeTraffic = false;
-  /** Sizes of the last sweep, descending. BOUNDED by the list of sweepSizes plus one. */
-  #sweepMtus: number[] = [];
-  #sweepBest = 0;
-  #sweepTop = 0;
-  #lateUntilMs = 0;
+  readonly #sweep = new PmtuSweep();
   /** Frames to send, oldest first. BOUNDED by one round of a sweep, which replaces it. */
   #tests: number[] = [];
 
@@ -161,11 +156,11 @@ export class PathMtu {
         if (mtu === this.#candidate) this.#settle(this.#mtu, nowMs);
         return;
       case 'sweep':
-        if (mtu > this.#sweepBest && this.#sweepMtus.includes(mtu)) this.#sweepBest = mtu;
-        if (this.#sweepBest === this.#sweepTop) this.#endSweep(nowMs);
+        this.#sweep.answer(mtu);
+        if (this.#sweep.isComplete) this.#endSweep(nowMs);
         return;
       case 'verified':
-        if (this.#isLateAnswer(mtu, nowMs)) this.#settle(mtu, nowMs);
+        if (this.#sweep.isLateAnswer(mtu, this.#mtu, nowMs)) this.#settle(mtu, nowMs);
         return;
       case 'idle':
     }
@@ -249,7 +244,7 @@ export class PathMtu {
     this.#state = 'search';
     this.#raising = false;
     this.#proven = false;
-    this.#sweepMtus = [];
+    this.#sweep.forget();
     this.#good = mtu > ASSUMED_GOOD_MTU ? ASSUMED_GOOD_MTU : LEAST_MTU;
     this.#bad = mtu + 1;
     this.#use(mtu);
@@ -288,15 +283,15 @@ export class PathMtu {
     if (!isFirst || this.#state !== 'search') return;
     // What the system says is wrong. The bisection goes on as the original's, but answers to
     // these make a proven size usable at once instead of after many waits.
-    this.#sweepMtus = sweepSizes(this.#bad, this.#overheadBytes);
-    for (const mtu of this.#sweepMtus) this.#tests.push(mtu + ETHERNET_HEADER_BYTES);
+    const sizes = this.#sweep.beginBeside(this.#bad, this.#overheadBytes);
+    for (const mtu of sizes) this.#tests.push(mtu + ETHERNET_HEADER_BYTES);
   }
 
   /** An answer to a test of a sweep while a search goes on. */
   #handleSweepAnswer(mtu: number, nowMs: number): void {
-    if ((this.#proven && mtu <= this.#good) || !this.#sweepMtus.includes(mtu)) return;
+    if ((this.#proven && mtu <= this.#good) || !this.#sweep.has(mtu)) return;
     if (mtu >= this.#bad) {
-      if (this.#isLateAnswer(mtu, nowMs)) this.#settle(mtu, nowMs);
+      if (this.#sweep.isLateAnswer(mtu, this.#mtu, nowMs)) this.#settle(mtu, nowMs);
       return;
     }
     this.#accept(mtu);
@@ -353,23 +348,19 @@ export class PathMtu {
   #beginSweep(nowMs: number): void {
     this.#state = 'sweep';
     this.#candidate = 0;
-    this.#sweepTop = Math.min(this.#mtu, PROBE_MTU);
-    this.#sweepMtus = [this.#sweepTop, ...sweepSizes(this.#sweepTop, this.#overheadBytes)];
-    this.#sweepBest = 0;
+    this.#sweep.begin(Math.min(this.#mtu, PROBE_MTU), this.#overheadBytes);
     this.#sent = 0;
     this.#sendSweepRound(nowMs);
   }
 
   #sendSweepRound(nowMs: number): void {
-    this.#tests = this.#sweepMtus
-      .filter((mtu) => mtu > this.#sweepBest)
-      .map((mtu) => mtu + ETHERNET_HEADER_BYTES);
+    this.#tests = this.#sweep.open().map((mtu) => mtu + ETHERNET_HEADER_BYTES);
     this.#deadlineMs = nowMs + (SWEEP_WAITS_MS[this.#sent] as number);
     this.#sent += 1;
   }
 
   #endSweep(nowMs: number): void {
-    const best = this.#sweepBest;
+    const { best, isComplete } = this.#sweep;
     if (best === 0) {
       // Nothing passes, so size is not the trouble. The heartbeat decides about the connection.
       this.#state = 'verified';
@@ -378,12 +369,11 @@ export class PathMtu {
       this.#deadlineMs = nowMs + SILENT_RETRY_MS;
       return;
     }
-    if (best === this.#sweepTop) {
+    if (isComplete) {
       this.#settle(this.#mtu, nowMs);
       return;
     }
-    const bad = this.#sweepMtus[this.#sweepMtus.indexOf(best) - 1] as number;
-    this.#lateUntilMs = nowMs + LATE_ANSWER_MS;
+    const bad = this.#sweep.end(nowMs);
     this.#use(best);
     this.#known = true;
     this.#raiseAtMs = nowMs + RAISE_INTERVAL_MS;
@@ -392,10 +382,6 @@ export class PathMtu {
       return;
     }
     this.#beginRaise(bad, Math.floor((best + bad) / 2), nowMs);
-  }
-
-  #isLateAnswer(mtu: number, nowMs: number): boolean {
-    return nowMs < this.#lateUntilMs && mtu > this.#mtu && this.#sweepMtus.includes(mtu);
   }
 
   #settle(mtu: number, nowMs: number): void {
