@@ -181,28 +181,19 @@ export class PathMtu {
         this.#handleProbeTimeout(nowMs);
         return;
       case 'search':
-        if (this.#sent < SEARCH_TESTS) {
-          this.#sendSearchTest(nowMs);
-          return;
-        }
-        this.#handleSizeFailed(nowMs);
+        if (this.#sent < SEARCH_TESTS) this.#sendSearchTest(nowMs);
+        else this.#handleSizeFailed(nowMs);
         return;
       case 'verified':
         this.#handleTick(nowMs);
         return;
       case 'verify':
-        if (this.#sent < VERIFY_WAITS_MS.length) {
-          this.#sendTest(VERIFY_WAITS_MS, nowMs);
-          return;
-        }
-        this.#beginSweep(nowMs);
+        if (this.#sent < VERIFY_WAITS_MS.length) this.#sendTest(VERIFY_WAITS_MS, nowMs);
+        else this.#beginSweep(nowMs);
         return;
       case 'sweep':
-        if (this.#sent < SWEEP_WAITS_MS.length) {
-          this.#sendSweepRound(nowMs);
-          return;
-        }
-        this.#endSweep(nowMs);
+        if (this.#sent < SWEEP_WAITS_MS.length) this.#sendSweepRound(nowMs);
+        else this.#endSweep(nowMs);
         return;
     }
   }

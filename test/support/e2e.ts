@@ -1,4 +1,4 @@
-/** What every end-to-end test has in common: needs, a lab, logs on failure, a mesh to start from. */
+/** What end-to-end tests have in common: needs, a lab, logs on failure, a mesh to start from. */
 import { type TestContext, test } from 'node:test';
 import { Lab } from './lab.js';
 import type { Host, RouterOptions } from './lab-host.js';
