@@ -14,8 +14,9 @@ const TUNSETPERSIST = 0x400454cb;
 const TUNSETOFFLOAD = 0x400454d0;
 const TUNSETTXFILTER = 0x400454d1;
 const TUNSETVNETHDRSZ = 0x400454d8;
-/** TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 */
-const OFFLOADS = 0x01 | 0x02 | 0x04;
+const TUN_F_CSUM = 0x01;
+/** TUN_F_TSO4 | TUN_F_TSO6 */
+const TUN_F_TSO = 0x02 | 0x04;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
@@ -35,6 +36,8 @@ export interface TapOptions {
    * segments to be cut, with checksums left open.
    */
   readonly offloads?: boolean;
+  /** With offloads: whether frames read may be larger than the MTU. Default true. */
+  readonly segmentation?: boolean;
 }
 
 export class Tap {
@@ -63,7 +66,7 @@ export class Tap {
       const tap = new Tap(fd, request.getText(0, 16));
       // A device adopted from an earlier process may carry a receive filter; we take all frames.
       libc.ioctl(fd, TUNSETTXFILTER, new Memory(8).address);
-      tap.#setOffloads(options.offloads === true);
+      tap.#setOffloads(options.offloads === true, options.segmentation !== false);
       if (options.persist !== undefined) tap.setPersist(options.persist);
       return tap;
     } catch (error) {
@@ -73,7 +76,7 @@ export class Tap {
   }
 
   /** Both are set either way: an adopted device has what its last owner set. */
-  #setOffloads(wanted: boolean): void {
+  #setOffloads(wanted: boolean, segmentation: boolean): void {
     if (wanted) {
       const size = new Memory(8);
       size.setInt(0, VNET_HEADER_BYTES);
@@ -81,7 +84,8 @@ export class Tap {
       check(result, 'ioctl', `header size of ${this.name}`);
     }
     // Refused only by kernels that cannot do it; frames come one by one then.
-    libc.ioctl(this.fd, TUNSETOFFLOAD, wanted ? OFFLOADS : 0);
+    const features = TUN_F_CSUM | (segmentation ? TUN_F_TSO : 0);
+    libc.ioctl(this.fd, TUNSETOFFLOAD, wanted ? features : 0);
   }
 
   /** @throws {SysError} */

@@ -16,6 +16,7 @@ import { DataPlane } from '../data-plane.js';
 import { DropReason } from '../drop-reason.js';
 import type { AeadFactory, Secretbox } from '../ports.js';
 import type { Command, Report, SleeveOptions, SleeveStatus } from './messages.js';
+import type { Offloads } from './offloads.js';
 import { TapDevice } from './tap-device.js';
 import { UdpPort } from './udp-port.js';
 
@@ -37,6 +38,7 @@ const WAKE_SLOT = 2;
 
 export interface LoopModules {
   readonly udp: UdpPair;
+  readonly offloads: Offloads;
   readonly wake: EventFd;
   readonly secretbox: Secretbox & { readonly library: string };
   readonly aead: AeadFactory & { readonly library: string };
@@ -90,9 +92,10 @@ export class DataPlaneLoop {
     this.#modules = modules;
     this.#nowMs = modules.nowMs();
     this.#logTokens = new TokenBucket({ capacity: 10, refillMs: 1000 }, this.#nowMs);
-    const tapOptions = { name: options.tapName, persist: options.persistTap ?? false };
+    const { offloads } = modules;
+    const tapOptions = { name: options.tapName, persist: options.persistTap ?? false, offloads };
     this.#tap = new TapDevice(tapOptions, (event) => modules.report({ type: 'device', event }));
-    this.#udp = new UdpPort(modules.udp);
+    this.#udp = new UdpPort(modules.udp, offloads.enabled('udp-segment'));
     this.#receive = new ReceiveBatch(modules.udp.plainFd, RECEIVE_SLOTS);
     this.#tap.setStableBuffer(this.#receive.buffer);
     this.#poll = new PollSet([this.#tap.fd, modules.udp.plainFd, modules.wake.fd]);
@@ -247,6 +250,7 @@ export class DataPlaneLoop {
       ...this.#dataPlane.status(this.#nowMs),
       cryptoLibrary: `${this.#modules.secretbox.library}, ${this.#modules.aead.library}`,
       tapName: this.#tap.name,
+      offloads: this.#modules.offloads.status(),
       io: {
         rounds: this.#rounds,
         tapReads: this.#tap.reads,

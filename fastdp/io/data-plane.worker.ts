@@ -14,6 +14,7 @@ import { UdpPair } from '../../sys/udp.js';
 import { DataPlaneLoop } from './data-plane-loop.js';
 import { Heartbeat } from './heartbeat.js';
 import type { Command, LogLevel, Report, SleeveOptions } from './messages.js';
+import { Offloads } from './offloads.js';
 
 /** What the main thread hands over at start. */
 export interface WorkerStart {
@@ -45,7 +46,9 @@ async function open(): Promise<DataPlaneLoop> {
   const aead = loadAead();
   const heartbeat = new Heartbeat(start.heartbeat);
   if (options.netnsPath !== undefined) enterNetns(options.netnsPath);
+  const offloads = new Offloads(options.offloads);
   const udp = UdpPair.open({
+    gro: offloads.enabled('udp-gro'),
     port: options.port,
     address: options.address ?? 0,
     ...(options.socketBufferBytes === undefined ? {} : { bufferBytes: options.socketBufferBytes }),
@@ -53,6 +56,7 @@ async function open(): Promise<DataPlaneLoop> {
   try {
     const loop = new DataPlaneLoop(options, {
       udp,
+      offloads,
       wake: new EventFd(start.wakeFd),
       secretbox,
       aead,

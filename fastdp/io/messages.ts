@@ -8,6 +8,7 @@ import type { PeerName } from '../../core/peer-name.js';
 import type { ForwardingTables, OverlayEvent, OverlayPeering } from '../../mesh/overlay.js';
 import type { KeyLimits } from '../key-schedule.js';
 import type { DataPlaneStatus } from '../status.js';
+import type { OffloadState, OffloadSwitches } from './offloads.js';
 
 export interface SleeveOptions {
   readonly localPeer: PeerName;
@@ -26,6 +27,8 @@ export interface SleeveOptions {
   readonly keyLimits?: KeyLimits;
   /** Kernel buffer per socket and direction. */
   readonly socketBufferBytes?: number;
+  /** What the kernel is not to be asked for; nothing is left out unless given. */
+  readonly offloads?: OffloadSwitches;
 }
 
 export type Command =
@@ -69,6 +72,7 @@ export interface SleeveStatus extends DataPlaneStatus {
   /** Which library seals, e.g. `libsodium.so.23`. */
   readonly cryptoLibrary: string;
   readonly tapName: string;
+  readonly offloads: readonly OffloadState[];
 }
 
 /** A change in the health of device or loop, for the owner to act upon. Rare. */

@@ -12,6 +12,7 @@ import type { DeviceEvent } from './messages.js';
 import { FrameJoiner, type JoinedFrame, type JoinSink, MAX_JOINED } from './offload/join.js';
 import { type FrameSink, FrameSplitter } from './offload/split.js';
 import { VNET_HEADER_BYTES } from './offload/vnet-header.js';
+import type { Offloads } from './offloads.js';
 
 /** Vnet header and the largest frame: an IP packet of 65 535 bytes, Ethernet header, VLAN tags. */
 const FRAME_SPACE = VNET_HEADER_BYTES + 65535 + 14 + 8;
@@ -21,6 +22,8 @@ const REOPEN_MS = 1000;
 export interface TapDeviceOptions {
   readonly name: string;
   readonly persist: boolean;
+  /** What the device may do of `tap-checksum`, `tap-segmentation` and `tap-join`. */
+  readonly offloads: Offloads;
 }
 
 export class TapDevice implements TapPort {
@@ -41,6 +44,9 @@ export class TapDevice implements TapPort {
   /** Pieces of the frame to be written; the first is the vnet header. */
   readonly #iovecs = new Memory((MAX_JOINED + 1) * IOVEC_BYTES);
   readonly #noHeader = new Memory(VNET_HEADER_BYTES);
+  /** 0 if frames are plain. */
+  readonly #vnetBytes: number;
+  readonly #joins: boolean;
   #tap: Tap | null;
   #isDown = false;
   /** Only while there is no device. */
@@ -51,6 +57,8 @@ export class TapDevice implements TapPort {
   constructor(options: TapDeviceOptions, onEvent: (event: DeviceEvent) => void) {
     this.#options = options;
     this.#onEvent = onEvent;
+    this.#vnetBytes = options.offloads.enabled('tap-checksum') ? VNET_HEADER_BYTES : 0;
+    this.#joins = options.offloads.enabled('tap-join');
     this.#tap = openTap(options);
     const sink: JoinSink = {
       writeSingle: (buffer, offset, frameBytes) => this.#writeSingle(buffer, offset, frameBytes),
@@ -89,7 +97,10 @@ export class TapDevice implements TapPort {
   drain(limit: number, onFrame: FrameSink, nowMs: number): boolean {
     for (let count = 0; count < limit; ) {
       if (this.#tap === null) return false;
-      const bytes = this.#tap.read(this.#memory.address, FRAME_SPACE);
+      // Without a vnet header its place before the frame stays zero, which is a header too.
+      const skipped = VNET_HEADER_BYTES - this.#vnetBytes;
+      const read = this.#tap.read(this.#memory.address + skipped, FRAME_SPACE - skipped);
+      const bytes = read > 0 ? read + skipped : read;
       if (bytes <= 0) {
         if (bytes !== -Errno.EAGAIN && bytes !== -Errno.EINTR) this.#fail(-bytes, nowMs);
         return false;
@@ -105,6 +116,7 @@ export class TapDevice implements TapPort {
   /** @returns true also for a frame that waits to be joined; `flush` writes it. */
   write(buffer: Uint8Array, offset: number, frameBytes: number): boolean {
     if (this.#tap === null || offset < 0 || offset + frameBytes > buffer.length) return false;
+    if (!this.#joins) return this.#writeSingle(buffer, offset, frameBytes);
     return this.#joiner.write(buffer, offset, frameBytes);
   }
 
@@ -149,7 +161,7 @@ export class TapDevice implements TapPort {
   }
 
   #writeSingle(buffer: Uint8Array, offset: number, frameBytes: number): boolean {
-    this.#setPiece(0, this.#noHeader.address, VNET_HEADER_BYTES);
+    this.#setPiece(0, this.#noHeader.address, this.#vnetBytes);
     this.#setPiece(1, this.#addresses.of(buffer) + offset, frameBytes);
     return this.#writePieces(2);
   }
@@ -190,6 +202,11 @@ export class TapDevice implements TapPort {
   }
 }
 
-function openTap(options: TapDeviceOptions): Tap {
-  return Tap.open({ name: options.name, persist: options.persist, offloads: true });
+function openTap({ name, persist, offloads }: TapDeviceOptions): Tap {
+  return Tap.open({
+    name,
+    persist,
+    offloads: offloads.enabled('tap-checksum'),
+    segmentation: offloads.enabled('tap-segmentation'),
+  });
 }

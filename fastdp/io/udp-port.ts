@@ -31,10 +31,11 @@ export class UdpPort implements DatagramPort {
   #askedIp = -1;
   #askedMtu = 0;
 
-  constructor(udp: UdpPair) {
+  /** @param grouping equal datagrams may share a message (`udp-segment`). */
+  constructor(udp: UdpPair, grouping = true) {
     this.arena = this.#memory.bytes;
-    this.#df = new SendBatch(udp.dfFd, BATCH_MESSAGES);
-    this.#plain = new SendBatch(udp.plainFd, BATCH_MESSAGES);
+    this.#df = new SendBatch(udp.dfFd, BATCH_MESSAGES, grouping);
+    this.#plain = new SendBatch(udp.plainFd, BATCH_MESSAGES, grouping);
   }
 
   get datagrams(): number {

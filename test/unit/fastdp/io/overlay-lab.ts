@@ -9,12 +9,19 @@ import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger } from '../../../../core/log.js';
 import type { PeerName } from '../../../../core/peer-name.js';
+import type { OffloadSwitches } from '../../../../fastdp/io/offloads.js';
 import { SleeveOverlay } from '../../../../fastdp/io/sleeve-overlay.js';
-import { KEY_LIMITS, type KeyLimits } from '../../../../fastdp/key-schedule.js';
+import type { KeyLimits } from '../../../../fastdp/key-schedule.js';
 import type { DataCipher, OverlayEvent } from '../../../../mesh/overlay.js';
 import { addNetns, cable, type TestNetns } from '../../sys/netns-lab.js';
 
 const INNER_MTU = 1376;
+
+/** For both hosts. */
+export interface PairOptions {
+  readonly keyLimits?: KeyLimits;
+  readonly offloads?: OffloadSwitches;
+}
 
 export interface LabHost {
   readonly overlay: SleeveOverlay;
@@ -27,13 +34,13 @@ async function addHost(
   t: TestContext,
   index: number,
   host: TestNetns,
-  keyLimits: KeyLimits,
+  options: PairOptions,
 ): Promise<LabHost> {
   const workload = addNetns(t, `w${index}`);
   const netnsPath = host.path;
   const localPeer = index as PeerName;
   const overlay = await SleeveOverlay.start(
-    { localPeer, port: 6783, tapName: 'wtap', netnsPath, keyLimits },
+    { localPeer, port: 6783, tapName: 'wtap', netnsPath, ...options },
     { log: silentLogger },
   );
   t.after(() => overlay.close());
@@ -54,11 +61,11 @@ export async function addPair(
   t: TestContext,
   sessionKey: Uint8Array | null,
   cipher: DataCipher = 'nacl',
-  keyLimits = KEY_LIMITS,
+  options: PairOptions = {},
 ): Promise<readonly [LabHost, LabHost]> {
   const [h1, h2] = [addNetns(t, 'h1'), addNetns(t, 'h2')];
   cable(h1, 'eth0', '10.8.0.1/24', h2, 'eth0', '10.8.0.2/24');
-  const pair = [await addHost(t, 1, h1, keyLimits), await addHost(t, 2, h2, keyLimits)] as const;
+  const pair = [await addHost(t, 1, h1, options), await addHost(t, 2, h2, options)] as const;
   for (const [own, other] of [
     [0, 1],
     [1, 0],

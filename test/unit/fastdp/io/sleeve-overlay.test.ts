@@ -8,12 +8,13 @@ import type { PeerName } from '../../../../core/peer-name.js';
 import type { DeviceEvent } from '../../../../fastdp/io/messages.js';
 import { SleeveOverlay } from '../../../../fastdp/io/sleeve-overlay.js';
 import { KEY_LIMITS } from '../../../../fastdp/key-schedule.js';
+import type { DataCipher } from '../../../../mesh/overlay.js';
 import { withNetns } from '../../../../sys/netns.js';
 import { UdpPair } from '../../../../sys/udp.js';
 import { requireNetns, requireTool, requireTun } from '../../../support/requirements.js';
 import { addNetns, type TestNetns } from '../../sys/netns-lab.js';
 import { ALL_CIPHERS } from '../pair.js';
-import { addPair, putOnBridge, waitFor } from './overlay-lab.js';
+import { addPair, type LabHost, type PairOptions, putOnBridge, waitFor } from './overlay-lab.js';
 
 const localPeer = 1 as PeerName;
 const modules = { log: silentLogger };
@@ -53,33 +54,41 @@ require('node:net').connect(7000, '10.32.0.1')
 
 /** A change of keys after some hundred datagrams: dozens in the stream below. */
 const HASTE = { ...KEY_LIMITS, datagrams: 500 };
-const VARIANTS = [
-  ...ALL_CIPHERS.map((cipher) => ({ cipher, keyLimits: KEY_LIMITS })),
+const ALL_OFF = { noGso: true, noGro: true, noVnetHdr: true, noUring: true } as const;
+/** Every cipher with and without everything the kernel offers, and each switch by itself. */
+const VARIANTS: readonly (PairOptions & { readonly cipher: DataCipher })[] = [
+  ...ALL_CIPHERS.map((cipher) => ({ cipher })),
+  ...ALL_CIPHERS.map((cipher) => ({ cipher, offloads: ALL_OFF })),
+  ...(['noUring', 'noGso', 'noGro', 'noVnetHdr'] as const).map((key) => ({
+    cipher: 'aes-256-gcm' as const,
+    offloads: { [key]: true },
+  })),
   { cipher: 'aes-256-gcm', keyLimits: HASTE },
-] as const;
+];
 
-for (const { cipher, keyLimits } of VARIANTS) {
+/** 30 MB from the first host to the second, which must arrive as they were. */
+async function transfer(t: TestContext, a: LabHost, b: LabHost): Promise<void> {
+  const inside = ['netns', 'exec', a.workload.name, process.execPath, '-e', SENDER];
+  const sender = spawn('ip', inside, { timeout: 40_000 });
+  t.after(() => sender.kill());
+  await once(sender.stderr, 'data');
+  const sent = once(sender.stdout, 'data');
+  const [, received] = await run(b.workload, process.execPath, '-e', RECEIVER);
+  assert.equal(received, String((await sent)[0]));
+}
+
+for (const { cipher, keyLimits, offloads = {} } of VARIANTS) {
   const haste = keyLimits === HASTE ? ', keys changing all the time' : '';
-  const name = `ping and a TCP stream between two hosts, cipher ${cipher}${haste}`;
+  const off = Object.keys(offloads).map((key) => `, ${key}`);
+  const name = `ping and a TCP stream between two hosts, cipher ${cipher}${haste}${off.join('')}`;
   test(name, { timeout: 60_000 }, async (t) => {
     if (!hasAll(t)) return;
-    const [a, b] = await addPair(
-      t,
-      cipher === 'none' ? null : new Uint8Array(32).fill(5),
-      cipher,
-      keyLimits,
-    );
+    const key = cipher === 'none' ? null : new Uint8Array(32).fill(5);
+    const limits = keyLimits === undefined ? {} : { keyLimits };
+    const [a, b] = await addPair(t, key, cipher, { ...limits, offloads });
     const [code, text] = await run(a.workload, 'ping', '-c3', '-i0.1', '-W3', '10.32.0.2');
     assert.equal(code, 0, text);
-
-    const inside = ['netns', 'exec', a.workload.name, process.execPath, '-e', SENDER];
-    const sender = spawn('ip', inside, { timeout: 40_000 });
-    t.after(() => sender.kill());
-    await once(sender.stderr, 'data');
-    const sent = once(sender.stdout, 'data');
-    const [, received] = await run(b.workload, process.execPath, '-e', RECEIVER);
-    assert.equal(received, String((await sent)[0]));
-
+    await transfer(t, a, b);
     const [left, right] = [await a.overlay.status(), await b.overlay.status()];
     for (const status of [left, right]) {
       assert.equal(status.io.loopErrors, 0);
@@ -90,10 +99,11 @@ for (const { cipher, keyLimits } of VARIANTS) {
     }
     const segments = left.traffic[0]?.framesSent as number;
     assert.ok(segments >= 30e6 / 1376);
-    // Large frames were read and written whole, and datagrams shared messages.
-    assert.ok(left.io.tapReads < segments / 2, 'frames were split');
-    assert.ok(right.io.tapWrites < segments / 2, 'frames were joined');
-    assert.ok(left.io.messagesSent < left.io.datagramsSent / 2, 'datagrams were grouped');
+    // Large frames are read and written whole, and datagrams share messages, unless switched off.
+    const { noGso = false, noGro = false, noVnetHdr = false } = offloads;
+    assert.equal(left.io.tapReads < segments / 2, !noVnetHdr && !noGso, 'frames split');
+    assert.equal(right.io.tapWrites < segments / 2, !noVnetHdr && !noGro, 'frames joined');
+    assert.equal(left.io.messagesSent < left.io.datagramsSent / 2, !noGso, 'datagrams grouped');
     assert.ok(a.overlay.loopAgeMs() < 3000);
     assert.ok(left.macs.some((mac) => mac.peer === 2));
   });
