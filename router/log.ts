@@ -7,6 +7,7 @@
 import { createRequire } from 'node:module';
 import type { Clock } from '../core/clock.js';
 import type { LogFields, Logger } from '../core/log.js';
+import { printable } from '../core/text.js';
 import type { LogLevel } from './config.js';
 
 export interface LogOptions {
@@ -44,22 +45,15 @@ function textEmitter({ clock, write }: LogModules): Emit {
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => ` ${key}=${fieldText(key, value)}`)
       .join('');
-    write(`${LABELS[level]}: ${timestamp(clock.wallMs())} ${escapeControls(text)}${pairs}\n`);
+    write(`${LABELS[level]}: ${timestamp(clock.wallMs())} ${printable(text)}${pairs}\n`);
   };
 }
 
 function fieldText(key: string, value: LogFields[string]): string {
   if (SECRET_FIELDS.includes(key)) return '<redacted>';
   const text = String(value);
-  return /^[^\s"=\p{Cc}\u2028\u2029]+$/u.test(text) ? text : escapeControls(JSON.stringify(text));
-}
-
-/** JSON.stringify leaves DEL, C1 controls and line separators as they are. */
-function escapeControls(text: string): string {
-  return text.replace(
-    /[\p{Cc}\u2028\u2029]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  // JSON.stringify leaves DEL, C1 controls and line separators as they are.
+  return /^[^\s"=\p{Cc}]+$/u.test(text) ? printable(text) : printable(JSON.stringify(text));
 }
 
 /** `2022/04/06 12:30:00.123456`, local time. */

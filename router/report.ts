@@ -1,10 +1,13 @@
 /**
  * The report: one object that status pages, templates and metrics are made from. Its keys, their
- * order and their spelling are the original's; what is new stands under `WeaveNet`.
+ * order and their spelling are the original's; what is new stands under `WeaveNet`. Texts that
+ * peers made up pass through `printable`, since the report ends on terminals and in scripts.
  * Source: reference/http-api.md 7 (connection states), 8.
  */
 import { formatMac } from '../core/mac.js';
 import { formatPeerName, type PeerName, UNKNOWN_PEER } from '../core/peer-name.js';
+import { printable } from '../core/text.js';
+import type { OffloadState } from '../fastdp/io/offloads.js';
 import type { DataPlaneStatus } from '../fastdp/status.js';
 import type { ConnectionStatus, MeshStatus } from '../mesh/status.js';
 import type {
@@ -17,6 +20,7 @@ import type {
   ReportRouter,
 } from './api-types.js';
 import { mapOf, presentList } from './report-json.js';
+import { reportOffloads } from './report-offloads.js';
 
 export interface ReportInput {
   readonly ready: boolean;
@@ -29,6 +33,8 @@ export interface ReportInput {
   readonly mesh: MeshStatus;
   /** null while the data plane does not answer. */
   readonly dataPlane: DataPlaneStatus | null;
+  /** Of the data plane's thread; empty unless it answers. */
+  readonly offloads?: readonly OffloadState[];
   /** Diagnostics of each overlay by its name. */
   readonly overlays: Readonly<Record<string, unknown>>;
   readonly apiRejections: Readonly<Record<string, number>>;
@@ -64,18 +70,18 @@ function buildRouter(input: ReportInput): ReportRouter {
     Encryption: mesh.encryption,
     PeerDiscovery: mesh.discovery,
     Name: formatPeerName(mesh.name),
-    NickName: mesh.nickname,
+    NickName: printable(mesh.nickname),
     Port: input.port,
     Peers: mesh.peers.map((peer) => ({
       Name: formatPeerName(peer.name),
-      NickName: peer.nickname,
+      NickName: printable(peer.nickname),
       UID: peer.uid,
       ShortID: peer.shortId ?? 0,
       Version: peer.version,
       Connections: peer.connections.map((connection) => ({
         Name: formatPeerName(connection.peer),
-        NickName: connection.nickname,
-        Address: connection.address,
+        NickName: printable(connection.nickname),
+        Address: printable(connection.address),
         Outbound: connection.outbound,
         Established: connection.established,
       })),
@@ -87,7 +93,7 @@ function buildRouter(input: ReportInput): ReportRouter {
     })),
     Connections: mesh.connections.map((connection) => buildConnection(connection, mesh.encryption)),
     TerminationCount: mesh.terminationCount,
-    Targets: mesh.targets,
+    Targets: mesh.targets.map(printable),
     OverlayDiagnostics: mapOf(input.overlays),
     TrustedSubnets: presentList([...mesh.trustedSubnets]),
     Interface: `${input.tapName} (via TAP)`,
@@ -126,22 +132,23 @@ function buildConnection(connection: ConnectionStatus, password: boolean): Repor
 }
 
 function connectionInfo(connection: ConnectionStatus, password: boolean): string {
-  const { state, lastError, retryAt } = connection;
+  const { state, retryAt } = connection;
+  const errorText = printable(connection.lastError?.text ?? '');
   switch (state) {
     case 'established':
     case 'pending': {
       const word = isDataEncrypted(connection) ? 'encrypted' : 'unencrypted';
       const peer = connection.peer;
-      const who = peer === null ? '' : `${formatPeerName(peer.name)}(${peer.nickname})`;
+      const who = peer === null ? '' : `${formatPeerName(peer.name)}(${printable(peer.nickname)})`;
       const seal = password ? `${word.padEnd(11)} ` : '';
       return `${seal}${(connection.overlay ?? 'none').padEnd(6)} ${who}`;
     }
     case 'connecting':
       return '';
     case 'retrying':
-      return lastError?.text ?? '';
+      return errorText;
     case 'failed':
-      return `${lastError?.text ?? ''}, retry: ${retryText(retryAt)}`;
+      return `${errorText}, retry: ${retryText(retryAt)}`;
     case 'waiting':
       return `until: ${retryText(retryAt)}`;
   }
@@ -165,7 +172,7 @@ function retryText(at: number | 'never' | null): string {
 }
 
 function nicknames(mesh: MeshStatus): ReadonlyMap<PeerName, string> {
-  return new Map(mesh.peers.map((peer) => [peer.name, peer.nickname]));
+  return new Map(mesh.peers.map((peer) => [peer.name, printable(peer.nickname)]));
 }
 
 function buildMacs(dataPlane: DataPlaneStatus, mesh: MeshStatus, wallMs: number): ReportMac[] {
@@ -182,12 +189,12 @@ function buildExtras(input: ReportInput): ReportExtras {
   const { mesh, dataPlane } = input;
   const names = nicknames(mesh);
   return {
-    Warnings: presentList([...mesh.warnings, ...input.warnings]),
+    Warnings: presentList([...mesh.warnings, ...input.warnings].map(printable)),
     Connections: presentList(
       mesh.connections.map((connection) => ({
         Address: connection.address,
         Overlay: connection.overlay,
-        OverlayReason: connection.overlayReason,
+        OverlayReason: connection.overlayReason && printable(connection.overlayReason),
         ErrorCode: connection.lastError?.code ?? null,
         ProtocolVersion: connection.protocolVersion,
       })),
@@ -203,6 +210,7 @@ function buildExtras(input: ReportInput): ReportExtras {
             DatagramsSealed: dataPlane.datagramsSealed,
             DatagramsOpened: dataPlane.datagramsOpened,
             MacMoves: dataPlane.macMoves,
+            ...reportOffloads(input.offloads ?? []),
             Drops: mapOf(dataPlane.drops),
             Traffic: presentList(
               dataPlane.traffic.map((traffic) => ({

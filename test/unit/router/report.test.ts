@@ -9,7 +9,7 @@ import type { Report } from '../../../router/api-types.js';
 import { RouterMetrics } from '../../../router/metrics.js';
 import { buildReport, type ReportInput } from '../../../router/report.js';
 import { reportJson } from '../../../router/report-json.js';
-import { statusPages } from '../../../router/status-pages.js';
+import { statusPage, statusPages } from '../../../router/status-pages.js';
 import { loadVectors } from '../../support/vectors.js';
 
 const one = parsePeerName('82:00:00:00:00:01');
@@ -271,4 +271,36 @@ test('a data plane that does not answer leaves the rest', async () => {
     macs: [{ mac: parseMac('96:5b:87:6b:08:a4'), peer: unknown, ageMs: 0 }],
   };
   assert.equal(buildReport(input({ dataPlane: stray })).Router.MACs?.[0]?.NickName, '');
+});
+
+test('what peers call themselves cannot drive a terminal or forge a line', () => {
+  const evil = 'h\x1b[2J\x9b1m\n82:00:00:00:00:09(admin)\u202e';
+  const status = mesh({
+    nickname: evil,
+    peers: [
+      {
+        name: two,
+        nickname: evil,
+        uid: 1n,
+        version: 1n,
+        shortId: null,
+        connections: [
+          { peer: one, nickname: evil, address: evil, outbound: true, established: false },
+        ],
+      },
+    ],
+    connections: [
+      connection({ peer: { name: two, nickname: evil } }),
+      connection({ state: 'failed', lastError: { code: 'c', text: evil }, overlayReason: evil }),
+    ],
+    warnings: [evil],
+    targets: [evil],
+  });
+  const report = buildReport(input({ mesh: status }));
+  const pages = [...statusPages.values()].map((render) => render(report) ?? '');
+  const texts = [statusPage(report), ...pages, reportJson(report, 4)].join('');
+  assert.ok(texts.includes('\\u001b[2J'));
+  // Line feeds of the pages themselves are all that is left.
+  assert.doesNotMatch(texts.replaceAll('\n', ''), /[\p{Cc}\u202e]/u);
+  assert.equal((pages[2] as string).split('\n').length, 3, 'a peer, its connection, and the end');
 });
