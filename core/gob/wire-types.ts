@@ -52,6 +52,11 @@ export function readStruct(
 export class WireTypes {
   /** BOUNDED by MAX_TYPES. */
   readonly #types = new Map<number, WireType>();
+  /**
+   * Ids known to be defined with all they are made of: definitions never go away, and a struct of
+   * many fields of one large type would otherwise be walked for each of them. BOUNDED by MAX_TYPES.
+   */
+  readonly #complete = new Set<number>();
 
   /** @returns undefined for ids that are built in or unknown. */
   get(id: number): WireType | undefined {
@@ -81,7 +86,7 @@ export class WireTypes {
     const seen = new Set<number>();
     const open = [id];
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      if (seen.has(next) || isBuiltin(next)) continue;
+      if (seen.has(next) || isBuiltin(next) || this.#complete.has(next)) continue;
       seen.add(next);
       const type = this.#types.get(next);
       if (type === undefined) {
@@ -91,6 +96,7 @@ export class WireTypes {
       else if (type.kind === 'map') open.push(type.key, type.value);
       else if (type.kind !== 'opaque') open.push(type.element);
     }
+    for (const complete of seen) this.#complete.add(complete);
   }
 
   /** Steps over a value of a type that `requireDefined` has passed. */

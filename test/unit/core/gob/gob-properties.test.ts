@@ -202,3 +202,19 @@ test('a stream cannot define types without end', () => {
     { code: 'gob-definition' },
   );
 });
+
+test('many unknown fields of one large type take time in proportion to their bytes', () => {
+  const FIELDS = 20_000;
+  const keys = Array.from({ length: FIELDS }, (_, i) => `f${i}`);
+  const wide = gob.struct('W', Object.fromEntries(keys.map((key) => [key, gob.uint8])));
+  const fields = Object.fromEntries(keys.map((key) => [key, wide]));
+  const outer = gob.struct('O', { Small: gob.uint8, ...fields });
+  const empty = Object.fromEntries(keys.map((key) => [key, 0]));
+  const value = { Small: 7, ...Object.fromEntries(keys.map((key) => [key, empty])) };
+  const bytes = new GobEncoder().encode(outer, value).finish();
+  const startMs = performance.now();
+  const small = gob.struct('O', { Small: gob.uint8 });
+  assert.deepEqual(new GobDecoder(bytes).next(small), { Small: 7 });
+  const tookMs = performance.now() - startMs;
+  assert.ok(tookMs < 2_000, `${bytes.length} bytes took ${tookMs} ms`);
+});
