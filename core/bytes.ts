@@ -36,6 +36,18 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+/** What a view may waste of the memory behind it before `compact` copies. */
+const MAX_WASTED_BYTES = 4096;
+
+/**
+ * For bytes that will wait: the same bytes, as a copy if the view would keep a buffer alive that is
+ * much larger than itself.
+ */
+export function compact(bytes: Uint8Array): Uint8Array {
+  const wasted = bytes.buffer.byteLength - bytes.length;
+  return wasted > bytes.length + MAX_WASTED_BYTES ? bytes.slice() : bytes;
+}
+
 /** Overwrites key material. The engine may have copied it before; this is best effort. */
 export function wipe(bytes: Uint8Array): void {
   bytes.fill(0);

@@ -9,10 +9,18 @@ import type { PeerName } from '../core/peer-name.js';
  * behind a slow connection merges instead of queueing.
  */
 export interface GossipData {
-  /** Encoded at the moment of sending; each element becomes a message of its own. */
-  encode(): readonly Uint8Array[];
+  /**
+   * Encoded at the moment of sending; each element becomes a message of its own. Large data may
+   * come piece by piece: an element is asked for only when the connection can take it.
+   */
+  encode(): Iterable<Uint8Array>;
   /** Both together. `other` comes from the same channel. May change and return `this`. */
   merge(other: GossipData): GossipData;
+  /**
+   * Roughly the memory it takes while it waits, if that can be much; absent: not worth counting.
+   * Connections on which most waits lose their oldest data when all together holds too much.
+   */
+  readonly heldBytes?: number;
 }
 
 export interface GossipChannel {

@@ -11,8 +11,10 @@ import { SurrogateChannel } from './surrogate-channel.js';
 
 /** Channels of others that we pass on without knowing them. Real networks have at most two. */
 export const MAX_SURROGATES = 32;
-/** Longest name of a channel that gets a surrogate. */
+/** Messages of channels with longer names are dropped. */
 export const MAX_CHANNEL_NAME_LENGTH = 256;
+/** What may wait for all blocked connections together; see `shedExcess`. */
+export const MAX_HELD_BYTES = 256 * 1024 * 1024;
 /** Whole states are sent to random neighbours this often. */
 export const GOSSIP_INTERVAL_MS = 30_000;
 /** Room for tag, channel name, peer names and the seal in a frame of the largest size. */
@@ -75,6 +77,8 @@ export class Gossip {
     'gossip-unicasts-queue-full': 0,
     'gossip-too-large': 0,
     'gossip-surrogate-refused': 0,
+    'gossip-channel-name-too-long': 0,
+    'gossip-shed': 0,
     'gossip-sent': 0,
   };
 
@@ -134,6 +138,11 @@ export class Gossip {
    */
   handleMessage(connId: number, message: ReceivedGossip, nowMs: number): void {
     const { channel, source, payload } = message;
+    // A name travels and waits with each message, so its length must not be the sender's choice.
+    if (channel.length > MAX_CHANNEL_NAME_LENGTH) {
+      this.#counters['gossip-channel-name-too-long']++;
+      return;
+    }
     if (message.kind === 'unicast') {
       this.#handleUnicast(connId, channel, source, message.destination, payload, nowMs);
     } else if (message.kind === 'gossip') this.#handleGossip(channel, source, payload, nowMs);
@@ -162,6 +171,27 @@ export class Gossip {
       }
       // Sending it would end the session, and the next one, and so on: rather lose the message.
       this.#counters['gossip-too-large']++;
+    }
+  }
+
+  /**
+   * To be called when nothing more can be sent: what is left waits for peers that do not read. If
+   * that is too much in all, those for whom most waits lose their oldest, so that a few stalled or
+   * hostile peers can neither fill our memory nor push out the messages of others.
+   */
+  shedExcess(): void {
+    let total = 0;
+    for (const connId of this.#pending) total += this.#slots.get(connId)?.heldBytes ?? 0;
+    while (total > MAX_HELD_BYTES) {
+      let most: GossipSlots | undefined;
+      for (const connId of this.#pending) {
+        const slots = this.#slots.get(connId);
+        if (slots !== undefined && slots.heldBytes > (most?.heldBytes ?? 0)) most = slots;
+      }
+      const before = most?.heldBytes ?? 0;
+      if (most?.shed() !== true) return;
+      this.#counters['gossip-shed']++;
+      total -= before - most.heldBytes;
     }
   }
 
@@ -246,7 +276,7 @@ export class Gossip {
   #channel(name: string): GossipChannel | undefined {
     const known = this.#channels.get(name) ?? this.#surrogates.get(name);
     if (known !== undefined) return known;
-    if (this.#surrogates.size >= MAX_SURROGATES || name.length > MAX_CHANNEL_NAME_LENGTH) {
+    if (this.#surrogates.size >= MAX_SURROGATES) {
       this.#counters['gossip-surrogate-refused']++;
       return undefined;
     }

@@ -348,6 +348,7 @@ export class Mesh {
       this.#membership.drain(session, this.#nowMs);
       return true;
     }
+    gossip.shedExcess();
     return false;
   }
 

@@ -4,6 +4,7 @@
  * through, because without understanding a payload that is the only way to stop it from circling.
  */
 import { createHash } from 'node:crypto';
+import { compact } from '../core/bytes.js';
 import type { PeerName } from '../core/peer-name.js';
 import type { GossipChannel, GossipData } from './gossip-channel.js';
 
@@ -33,8 +34,12 @@ export class SurrogateData implements GossipData {
     return this.#payloads;
   }
 
+  get heldBytes(): number {
+    return this.#bytes;
+  }
+
   /** One payload goes to several neighbours, so merging must leave both originals alone. */
-  merge(other: GossipData): GossipData {
+  merge(other: GossipData): SurrogateData {
     const merged = new SurrogateData(new Uint8Array(0));
     merged.#payloads.pop();
     for (const payload of [...this.#payloads, ...other.encode()]) {
@@ -63,7 +68,7 @@ export class SurrogateChannel implements GossipChannel {
     return this.#remembered.size;
   }
 
-  onGossip(payload: Uint8Array, _sender: PeerName, nowMs: number): GossipData | null {
+  onGossip(payload: Uint8Array, _sender: PeerName, nowMs: number): SurrogateData | null {
     const digest = createHash('sha256').update(payload).digest('base64');
     if (this.#remembered.has(digest)) return null;
     for (const [old, sinceMs] of this.#remembered) {
@@ -72,11 +77,11 @@ export class SurrogateChannel implements GossipChannel {
       this.#remembered.delete(old);
     }
     this.#remembered.set(digest, nowMs);
-    return new SurrogateData(payload);
+    return new SurrogateData(compact(payload));
   }
 
-  onGossipBroadcast(payload: Uint8Array): GossipData | null {
-    return new SurrogateData(payload);
+  onGossipBroadcast(payload: Uint8Array): SurrogateData {
+    return new SurrogateData(compact(payload));
   }
 
   /** Nobody here could use it. */

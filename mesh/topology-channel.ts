@@ -10,10 +10,15 @@ import type { Topology, UpdateResult } from './topology.js';
 
 export const TOPOLOGY_CHANNEL = 'topology';
 
+/** Memory of one name in a set, roughly. */
+const BYTES_PER_NAME = 40;
+
 /** Names of peers. BOUNDED by the peers known. */
 export class TopologyNews implements GossipData {
   readonly #source: TopologySource;
   readonly #names: ReadonlySet<PeerName>;
+  /** The same set if nobody else has it: a result of merging, which further names may join. */
+  #own: Set<PeerName> | null = null;
   #encoded: readonly Uint8Array[] = [];
   #encodedRevision = -1;
 
@@ -24,21 +29,46 @@ export class TopologyNews implements GossipData {
 
   /**
    * Nothing at all if none of the peers is known any more. The same news usually goes to several
-   * neighbours; with hundreds of peers encoding it once for all of them matters.
+   * neighbours; with hundreds of peers encoding it once for all of them matters. What does not fit
+   * one message is made piece by piece, so that only one piece exists at a time.
    */
-  encode(): readonly Uint8Array[] {
+  encode(): Iterable<Uint8Array> {
     const { topology, revision } = this.#source;
     if (this.#encodedRevision !== revision) {
-      const payload = topology.encode(this.#names);
-      this.#encoded = payload.length === 0 ? [] : [payload];
+      const batches = topology.batches(this.#names);
+      const first = batches.next();
+      const second = batches.next();
+      if (!second.done) return this.#pieces();
+      this.#encoded = first.done ? [] : [topology.encode(first.value)];
       this.#encodedRevision = revision;
     }
     return this.#encoded;
   }
 
+  *#pieces(): Iterable<Uint8Array> {
+    const { topology } = this.#source;
+    for (const names of topology.batches(this.#names)) {
+      const payload = topology.encode(names);
+      if (payload.length > 0) yield payload;
+    }
+  }
+
+  /** One object goes to several neighbours, so the first merge copies; later ones only add. */
   merge(other: GossipData): GossipData {
     if (!(other instanceof TopologyNews)) throw new Error('topology news meets other data');
-    return new TopologyNews(this.#source, new Set([...this.#names, ...other.#names]));
+    if (this.#own === null) {
+      const names = new Set([...this.#names, ...other.#names]);
+      const merged = new TopologyNews(this.#source, names);
+      merged.#own = names;
+      return merged;
+    }
+    for (const name of other.#names) this.#own.add(name);
+    this.#encodedRevision = -1;
+    return this;
+  }
+
+  get heldBytes(): number {
+    return this.#names.size * BYTES_PER_NAME;
   }
 }
 

@@ -6,6 +6,7 @@ import { DecodeError } from '../core/errors.js';
 import { GobDecoder, GobEncoder, gob } from '../core/gob/index.js';
 import { MAX_PEERS } from '../core/limits.js';
 import { type PeerName, peerNameFromBytes, peerNameToBytes } from '../core/peer-name.js';
+import { clip } from '../core/text.js';
 import type { PeerEntry, PeerLink } from './topology-entry.js';
 
 /** A peer as an update describes it; a placeholder has nothing but a name. */
@@ -77,6 +78,13 @@ export function encodeTopology(peers: Iterable<PeerEntry>): Uint8Array {
   return encoder.finish();
 }
 
+/** An upper bound of what the entry takes in a payload, type definitions aside. */
+export function maxEncodedBytes(peer: PeerEntry): number {
+  let bytes = 64 + 3 * peer.nickname.length;
+  for (const { remoteTcpAddr } of peer.connections.values()) bytes += 24 + 3 * remoteTcpAddr.length;
+  return bytes;
+}
+
 function toPeer(summary: Summary, list: readonly ConnectionSummary[]): DecodedPeer {
   if (list.length > MAX_CONNECTIONS_PER_PEER) {
     throw new DecodeError('too-many-connections', `${list.length} connections of one peer`);
@@ -85,12 +93,12 @@ function toPeer(summary: Summary, list: readonly ConnectionSummary[]): DecodedPe
   for (const item of list) {
     const { Outbound: outbound, Established: established } = item;
     const remotePeer = peerNameFromBytes(item.NameByte);
-    const remoteTcpAddr = item.RemoteTCPAddr.slice(0, MAX_REMOTE_ADDRESS_LENGTH);
+    const remoteTcpAddr = clip(item.RemoteTCPAddr, MAX_REMOTE_ADDRESS_LENGTH);
     connections.set(remotePeer, { remotePeer, remoteTcpAddr, outbound, established });
   }
   return {
     name: peerNameFromBytes(summary.NameByte),
-    nickname: summary.NickName.slice(0, MAX_NICKNAME_LENGTH),
+    nickname: clip(summary.NickName, MAX_NICKNAME_LENGTH),
     uid: summary.UID,
     version: summary.Version,
     shortId: summary.HasShortID ? summary.ShortID : null,

@@ -8,6 +8,7 @@ import { DecodeError, ProtocolError } from '../core/errors.js';
 import { MAX_PEERS } from '../core/limits.js';
 import type { PeerName } from '../core/peer-name.js';
 import type { Random } from '../core/random.js';
+import { clip } from '../core/text.js';
 import { NameConflictDetector } from './name-conflict.js';
 import { ShortIds } from './short-ids.js';
 import {
@@ -15,6 +16,7 @@ import {
   decodeTopology,
   encodeTopology,
   MAX_NICKNAME_LENGTH,
+  maxEncodedBytes,
 } from './topology-codec.js';
 import type { PeerEntry, PeerLink } from './topology-entry.js';
 
@@ -63,6 +65,8 @@ export interface CollectResult extends TopologyEffects {
 /** Connections over all entries: a full mesh of 1000 peers. An update beyond it is refused. */
 export const MAX_TOTAL_LINKS = 1_000_000;
 const MAX_VERSION = 2n ** 64n - 1n;
+/** Of one message, by the estimate of the codec. The largest possible entry fits as well. */
+const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
 interface MutableEntry extends PeerEntry {
   nickname: string;
@@ -146,7 +150,7 @@ export class Topology {
       throw new ProtocolError('too-many-peers', `more than ${MAX_PEERS} peers known`);
     }
     const entry = known ?? this.#addPlaceholder(name);
-    entry.nickname = nickname.slice(0, MAX_NICKNAME_LENGTH);
+    entry.nickname = clip(nickname, MAX_NICKNAME_LENGTH);
     entry.uid = uid;
     this.#setShortId(entry, shortId, effects);
     this.#claimShortId(effects);
@@ -226,6 +230,25 @@ export class Topology {
       if (entry !== undefined) entries.push(entry);
     }
     return encodeTopology(entries);
+  }
+
+  /** The known ones among the names, in groups whose entries fit one message each. */
+  *batches(names: Iterable<PeerName>): Generator<readonly PeerName[]> {
+    let batch: PeerName[] = [];
+    let bytes = 0;
+    for (const name of names) {
+      const entry = this.#peers.get(name);
+      if (entry === undefined) continue;
+      const size = maxEncodedBytes(entry);
+      if (batch.length > 0 && bytes + size > MAX_BATCH_BYTES) {
+        yield batch;
+        batch = [];
+        bytes = 0;
+      }
+      batch.push(name);
+      bytes += size;
+    }
+    if (batch.length > 0) yield batch;
   }
 
   encodeAll(): Uint8Array {
