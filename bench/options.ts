@@ -15,6 +15,7 @@ export interface BenchOptions {
   readonly engines: boolean;
   /** Stage costs, allocation and many-peer memory besides the systems. */
   readonly micro: boolean;
+  readonly microOnly: boolean;
   readonly outFolder: string | null;
   /** Exit 1 if a target is missed. */
   readonly check: boolean;
@@ -89,11 +90,12 @@ export function parseBenchOptions(argv: readonly string[]): BenchRequest {
   const options: BenchOptions = {
     rounds,
     maxMinutes,
-    only: values.micro ? ['none'] : only.filter((word) => word !== ''),
+    only: only.filter((word) => word !== ''),
     jumbo: values.jumbo,
     quick: values.quick,
     engines: values.engines,
     micro: values.micro || !(values['no-micro'] || values.quick),
+    microOnly: values.micro,
     outFolder: values.out ?? null,
     check: values.check,
   };

@@ -1,7 +1,8 @@
 /**
  * The two hosts every system is measured between, made anew for each measurement:
  *
- *   w1 ethwe ── bridge weave [h1] eth0 198.51.100.1 ── veth ── 198.51.100.2 eth0 [h2] bridge weave ── ethwe w2
+ *   w1 ethwe ── bridge weave [h1] eth0 ── veth ── eth0 [h2] bridge weave ── ethwe w2
+ *                         198.51.100.1            198.51.100.2
  *
  * Overlays of frames put the workloads into one network, 10.77.0.0/24. Overlays of packets get a
  * network for each host, 10.77.1.0/24 and 10.77.2.0/24, which the host routes to its tunnel.
@@ -11,8 +12,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type BackgroundProcess, Lab } from '../test/support/lab.js';
 import { runSync } from '../test/support/shell.js';
 import { waitFor } from '../test/support/wait.js';
+import type { Endpoint } from './endpoint.js';
 import { type BenchOptions, JUMBO_WORKLOAD_MTU, WORKLOAD_MTU } from './options.js';
-import type { Endpoint } from './system.js';
 
 const BRIDGE = 'weave';
 const TUNNEL_DEADLINE_MS = 15_000;

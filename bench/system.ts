@@ -1,12 +1,7 @@
 /** What the benchmark needs to know of one way to join two hosts. */
+import type { Endpoint } from './endpoint.js';
 import type { BenchOptions } from './options.js';
 import type { Setting } from './setting.js';
-
-/** One end of the traffic: a namespace and its address there. */
-export interface Endpoint {
-  readonly netns: string;
-  readonly address: string;
-}
 
 export interface RunningSystem {
   readonly from: Endpoint;

@@ -17,9 +17,10 @@ export const SYSTEMS: readonly System[] = [
   ...ours,
 ];
 
-/** @returns an empty list for `--only` words that name nothing. */
+/** @returns an empty list for `--micro`, and for `--only` words that name nothing. */
 export function chosenSystems(options: BenchOptions): System[] {
-  const { only, engines } = options;
+  const { only, engines, microOnly } = options;
+  if (microOnly) return [];
   return SYSTEMS.filter((system) => {
     if (only.includes(system.id)) return true;
     if (system.optional === true && !engines) return false;

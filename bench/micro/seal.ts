@@ -1,4 +1,4 @@
-/** Frame to finished datagram, for each cipher: full frames, and small ones that share datagrams. */
+/** Frame to finished datagram for each cipher: full frames, and small ones that share datagrams. */
 import type { DataCipher } from '../../mesh/overlay.js';
 import { CIPHERS, FRAME_BYTES, LOCAL, makeFrame, makeRig, REMOTE } from './rig.js';
 import type { Stage } from './timing.js';

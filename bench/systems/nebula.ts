@@ -5,8 +5,9 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runSync } from '../../test/support/shell.js';
+import type { Endpoint } from '../endpoint.js';
 import type { HostSide, Setting } from '../setting.js';
-import type { Endpoint, System } from '../system.js';
+import type { System } from '../system.js';
 
 const DEVICE = 'nebula0';
 const PORT = 4242;

@@ -5,8 +5,9 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runSync } from '../../test/support/shell.js';
+import type { Endpoint } from '../endpoint.js';
 import type { HostSide, Setting } from '../setting.js';
-import type { Endpoint, System } from '../system.js';
+import type { System } from '../system.js';
 
 const DEVICE = 'ovpn0';
 const fileOf = (setting: Setting, host: HostSide, kind: 'key' | 'crt'): string =>

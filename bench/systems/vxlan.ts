@@ -1,5 +1,6 @@
 /** The kernel's own overlay, in the clear, on the same bridges. */
-import type { Endpoint, System } from '../system.js';
+import type { Endpoint } from '../endpoint.js';
+import type { System } from '../system.js';
 
 export const vxlan: System = {
   id: 'vxlan',

@@ -6,8 +6,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runSync } from '../../test/support/shell.js';
 import { waitFor } from '../../test/support/wait.js';
+import type { Endpoint } from '../endpoint.js';
 import type { HostSide } from '../setting.js';
-import type { Endpoint, System } from '../system.js';
+import type { System } from '../system.js';
 
 const PORT = 51820;
 const CONTROL_DEADLINE_MS = 5_000;
