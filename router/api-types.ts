@@ -181,6 +181,15 @@ export interface ReportExtras {
     readonly DatagramsSealed: number;
     readonly DatagramsOpened: number;
     readonly MacMoves: number;
+    /** `io_uring` or `syscalls`, and why. */
+    readonly Engine: string;
+    readonly EngineReason: string;
+    /** Work that the kernel does for many frames at once. */
+    readonly Offloads: readonly {
+      readonly Name: string;
+      readonly Enabled: boolean;
+      readonly Reason: string;
+    }[];
     readonly Drops: Readonly<Record<string, number>>;
     readonly Traffic: readonly {
       readonly Peer: string;

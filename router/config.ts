@@ -6,6 +6,7 @@
 import { type ConfigError, ConfigError as ConfigFault } from '../core/errors.js';
 import type { Cidr } from '../core/ip.js';
 import type { PeerName } from '../core/peer-name.js';
+import type { OffloadSwitches } from '../fastdp/io/offloads.js';
 import type { Cipher } from '../mesh/peer/ciphers.js';
 import {
   absentOptions,
@@ -39,6 +40,8 @@ export interface RouterConfig {
   readonly trustedSubnets: readonly Cidr[];
   /** Accepted for data of encrypted connections, best first; never empty. */
   readonly ciphers: readonly Cipher[];
+  /** What the kernel is not to be asked for. */
+  readonly offloads: OffloadSwitches;
   readonly discovery: boolean;
   readonly resume: boolean;
   /** 0 is no limit. */
@@ -243,6 +246,12 @@ function buildConfig(
     nickname: values.nickname === '' ? hostName : values.nickname,
     trustedSubnets: Object.freeze(values['trusted-subnets']),
     ciphers: Object.freeze(values.cipher),
+    offloads: Object.freeze({
+      noGso: values['no-gso'],
+      noGro: values['no-gro'],
+      noVnetHdr: values['no-vnet-hdr'],
+      noUring: values['no-uring'],
+    }),
     discovery: !values['no-discovery'],
     resume: values.resume,
     connLimit: values['conn-limit'],

@@ -202,6 +202,17 @@ export class RouterMetrics {
         return plane == null ? [] : [[{}, value(plane)]];
       });
     }
+    const offloads = this.#gauge(
+      'weave_offload_enabled',
+      'Whether the kernel does this work for many frames at once.',
+      ['offload'],
+    );
+    this.#fill.push((report) => {
+      offloads.reset();
+      for (const { Name: offload, Enabled } of report.WeaveNet?.DataPlane?.Offloads ?? []) {
+        offloads.set({ offload }, Enabled ? 1 : 0);
+      }
+    });
     this.#counter(
       'weave_drops_total',
       'Frames and datagrams dropped, by reason.',

@@ -55,6 +55,7 @@ test('without any option the defaults hold', () => {
     nickname: 'host1',
     trustedSubnets: [],
     ciphers: ['aes-256-gcm', 'nacl'],
+    offloads: { noGso: false, noGro: false, noVnetHdr: false, noUring: false },
     discovery: true,
     resume: false,
     connLimit: 200,
@@ -73,6 +74,18 @@ test('without any option the defaults hold', () => {
   });
   assert.ok(Object.isFrozen(config));
   assert.deepEqual([password, warnings, given], [null, [], '']);
+});
+
+test('offloads are taken away one by one, from every place', () => {
+  const env = { WEAVE_NO_GRO: '1', WEAVE_NO_URING: '' };
+  const files = { [YAML]: 'no-vnet-hdr: true\nno-uring: false\n' };
+  const { config } = loaded(['--no-gso'], { env, files });
+  assert.deepEqual(config.offloads, {
+    noGso: true,
+    noGro: true,
+    noVnetHdr: true,
+    noUring: false,
+  });
 });
 
 test('all forms of options, and peers between them', () => {
