@@ -173,6 +173,7 @@ export class Router {
         address: config.host === null ? 0 : parseIpv4(config.host),
         tapName: DEFAULT_TAP_NAME,
       },
+        offloads: config.offloads,
       { log },
     );
     this.#undo.push(() => overlay.close());

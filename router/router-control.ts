@@ -16,6 +16,7 @@ import type { StateStore } from './io/state-store.js';
 import type { UnresolvedTargets } from './io/unresolved-targets.js';
 import type { RouterMetrics } from './metrics.js';
 import { buildReport } from './report.js';
+import { offloadWarnings } from './report-offloads.js';
 
 /** How the bridge itself is called among the attachments. */
 const EXPOSED_TARGET = 'weave:expose';
@@ -72,15 +73,21 @@ export class RouterControl implements Control {
       tapName: overlay.tapName,
       mesh: { ...meshStatus, targets: [...meshStatus.targets, ...unresolved.texts] },
       dataPlane,
+      offloads: dataPlane?.offloads ?? [],
       overlays: {
         sleeve: {
           CryptoLibrary: overlay.cryptoLibrary,
+          Offloads: dataPlane?.offloads ?? null,
           Io: dataPlane?.io ?? null,
           Host: host.counters(),
         },
       },
       apiRejections: apiCounters.rejections(),
-      warnings: [...unresolved.warnings(), ...(dataPlane === null ? [noData] : [])],
+      warnings: [
+        ...unresolved.warnings(),
+        ...offloadWarnings(dataPlane?.offloads ?? []),
+        ...(dataPlane === null ? [noData] : []),
+      ],
     });
   }
 
