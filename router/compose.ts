@@ -172,8 +172,8 @@ export class Router {
         port: config.port,
         address: config.host === null ? 0 : parseIpv4(config.host),
         tapName: DEFAULT_TAP_NAME,
-      },
         offloads: config.offloads,
+      },
       { log },
     );
     this.#undo.push(() => overlay.close());
