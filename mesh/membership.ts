@@ -99,6 +99,7 @@ export class Membership {
       established: false,
       previousEnd: null,
       blocked: false,
+      heldBytes: 0,
     };
     sessions.add(session);
     const excess = sessions.excessCaller();
@@ -247,6 +248,7 @@ export class Membership {
 
   #prepareOverlays(session: Session, introduction: Introduction, cipher: DataCipher): void {
     const { connId, outbound } = session;
+    const { ciphers } = this.#options;
     const remote = parseIpPort(session.remoteAddr);
     this.#parts.overlays.prepare(
       {
@@ -259,6 +261,7 @@ export class Membership {
         remoteIp: ipOf(session.remoteAddr),
         remotePort: outbound ? (remote?.port ?? null) : null,
         cipher,
+        openChecksums: introduction.ciphers !== null && announceCiphers(ciphers) !== null,
         sessionKey: cipher === 'none' ? null : introduction.sessionKey,
       },
       introduction.overlays,

@@ -35,6 +35,11 @@ import { Topology } from './topology.js';
 import { TopologyChannel } from './topology-channel.js';
 import { TopologyUpdates } from './topology-updates.js';
 
+const INPUT_MEMORY = leaveLater(
+  'input-memory',
+  'too many large messages are on their way in; this is the largest of them',
+);
+
 export class Mesh {
   /** Something is to be polled that no call of the runner caused, e.g. an overlay's news. */
   onPending: () => void = () => {};
@@ -134,9 +139,15 @@ export class Mesh {
 
   /** @param chunk copied; the caller may reuse it. Unknown ids are ignored. */
   handleBytes(connId: number, chunk: Uint8Array, nowMs: number): void {
+    if (!this.#gate.hold(connId, chunk)) {
+      this.#gate.remove(connId);
+      this.#reject(connId, 'accept-early-bytes');
+    }
     this.#withSession(connId, nowMs, (session) => {
       session.connection.handleBytes(chunk, nowMs);
       this.#membership.drain(session, nowMs);
+      const excess = this.#parts.sessions.noteHeld(session);
+      if (excess !== null) this.#membership.close(excess, INPUT_MEMORY, nowMs);
     });
   }
 
@@ -325,9 +336,10 @@ export class Mesh {
   /** Lets in who may come in, and carries out what overlays asked for meanwhile. */
   #settle(): void {
     for (;;) {
-      const caller = this.#stopping ? null : this.#gate.take(this.#nowMs);
-      if (caller !== null) {
-        this.#membership.open(caller, false, true, this.#nowMs);
+      const next = this.#stopping ? null : this.#gate.take(this.#nowMs);
+      if (next !== null) {
+        this.#membership.open(next.caller, false, true, this.#nowMs);
+        if (next.early.length > 0) this.handleBytes(next.caller.connId, next.early, this.#nowMs);
         continue;
       }
       const action = this.#parts.overlays.pollAction();

@@ -6,6 +6,9 @@ import type { Connection, Introduction } from './peer/connection.js';
 /** Strangers that may be introducing themselves at one time; the oldest has to go. */
 export const MAX_INTRODUCING = 128;
 
+/** Parts of messages that all sessions together may hold while the rest is on its way. */
+export const MAX_HELD_INPUT_BYTES = 256 * 1024 * 1024;
+
 export interface Session {
   readonly connId: number;
   readonly outbound: boolean;
@@ -24,6 +27,8 @@ export interface Session {
   previousEnd: { readonly code: string; readonly text: string } | null;
   /** The socket takes no more at the moment. */
   blocked: boolean;
+  /** Bytes of a message that is still arriving. */
+  heldBytes: number;
 }
 
 /** A session that was admitted. */
@@ -36,6 +41,7 @@ export class SessionTable {
   readonly #byPeer = new Map<PeerName, AdmittedSession>();
   #deadline: Timeout | null = null;
   #deadlineStale = false;
+  #heldBytes = 0;
 
   get(connId: number): Session | undefined {
     return this.#byId.get(connId);
@@ -98,8 +104,24 @@ export class SessionTable {
     this.#byPeer.set(introduction.name, session as AdmittedSession);
   }
 
+  /**
+   * After each input of a session.
+   * @returns the session that has to go because all of them together hold too much, or null
+   */
+  noteHeld(session: Session): Session | null {
+    const { heldBytes } = session.connection;
+    this.#heldBytes += heldBytes - session.heldBytes;
+    session.heldBytes = heldBytes;
+    if (this.#heldBytes <= MAX_HELD_INPUT_BYTES) return null;
+    let most = session;
+    for (const other of this.#byId.values()) if (other.heldBytes > most.heldBytes) most = other;
+    return most;
+  }
+
   /** @returns false if it was not in the table any more. */
   remove(session: Session): boolean {
+    this.#heldBytes -= session.heldBytes;
+    session.heldBytes = 0;
     const { introduction } = session;
     if (introduction !== null && this.#byPeer.get(introduction.name) === session) {
       this.#byPeer.delete(introduction.name);

@@ -72,7 +72,7 @@ export interface ConnectionCounters {
 }
 
 const HEARTBEAT = Uint8Array.of(TAG.heartbeat);
-/** Unread bytes before admission; the caller pauses the socket long before. */
+/** Unread bytes before admission: what came in one chunk with the end of the introduction. */
 const MAX_HELD_BYTES = MAX_CONTROL_FRAME_BYTES;
 
 /** From which states a state may be entered. */
@@ -140,7 +140,7 @@ export class Connection {
     return this.#state;
   }
 
-  /** Waiting for `admit` or `refuse`: the socket should be paused. */
+  /** Waiting for `admit` or `refuse`. */
   get holding(): boolean {
     return this.#state === 'introduced';
   }
@@ -148,6 +148,11 @@ export class Connection {
   /** null until the other end introduced itself. */
   get introduction(): Introduction | null {
     return this.#introduction;
+  }
+
+  /** Bytes received that are not a whole message yet. */
+  get heldBytes(): number {
+    return this.#input.length;
   }
 
   get counters(): ConnectionCounters {

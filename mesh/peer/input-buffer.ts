@@ -3,9 +3,14 @@
  * number of times, however the network cuts the stream, and memory follows what really arrived:
  * an announced length alone allocates nothing.
  */
+import { MAX_CONTROL_FRAME_BYTES } from '../../core/limits.js';
+
 const INITIAL_BYTES = 4096;
-/** A buffer that grew beyond this for a large frame is given back once it is empty. */
+/** A buffer that grew beyond this for a large frame is given back with the next bytes. */
 const KEEP_BYTES = 256 * 1024;
+
+/** The largest frame, its length, and the chunk in which it ends. */
+const LARGEST_BYTES = MAX_CONTROL_FRAME_BYTES + 256 * 1024;
 
 export class InputBuffer {
   #bytes = new Uint8Array(INITIAL_BYTES);
@@ -18,6 +23,12 @@ export class InputBuffer {
   }
 
   append(chunk: Uint8Array): void {
+    // Empty: start over in front, so that room is not used up and large buffers can be given back.
+    if (this.#start === this.#end) {
+      this.#start = 0;
+      this.#end = 0;
+      if (this.#bytes.length > KEEP_BYTES) this.#bytes = new Uint8Array(INITIAL_BYTES);
+    }
     if (this.#end + chunk.length > this.#bytes.length) this.#makeRoom(chunk.length);
     this.#bytes.set(chunk, this.#end);
     this.#end += chunk.length;
@@ -46,13 +57,15 @@ export class InputBuffer {
   #makeRoom(count: number): void {
     const held = this.peek(this.length);
     const needed = held.length + count;
-    const oversized = this.#bytes.length > KEEP_BYTES && needed <= KEEP_BYTES;
+    const oversized = this.#bytes.length > KEEP_BYTES && needed * 2 <= KEEP_BYTES;
     // Moving is worth it only if half the room comes free; otherwise small appends to an almost
     // full buffer would move it again and again.
     if (!oversized && needed * 2 <= this.#bytes.length) {
       this.#bytes.copyWithin(0, this.#start, this.#end);
     } else {
-      const bytes = new Uint8Array(Math.max(needed * 2, INITIAL_BYTES));
+      // Doubling, but no further than the largest frame needs: many may be on their way at once.
+      const wanted = Math.max(Math.min(needed * 2, LARGEST_BYTES), needed, INITIAL_BYTES);
+      const bytes = new Uint8Array(wanted);
       bytes.set(held);
       this.#bytes = bytes;
     }

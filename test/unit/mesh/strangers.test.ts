@@ -8,6 +8,7 @@ import {
   ACCEPT_BURST,
   ACCEPT_INTERVAL_MS,
   AcceptGate,
+  MAX_EARLY_BYTES,
   MAX_WAITING,
 } from '../../../mesh/accept-gate.js';
 import { Gossip, MAX_SURROGATES } from '../../../mesh/gossip.js';
@@ -24,6 +25,42 @@ const caller = (connId: number) => ({
   localAddr: '192.0.2.1:6783',
 });
 
+function newMesh(): Mesh {
+  return new Mesh(
+    {
+      name: 1 as PeerName,
+      nickname: 'n',
+      uid: 1n,
+      shortId: 1,
+      port: 6783,
+      password: null,
+      minVersion: 1,
+      maxVersion: 2,
+      discovery: true,
+      connLimit: 200,
+      trustedSubnets: [],
+      ciphers: ['aes-256-gcm', 'nacl'],
+      extraFeatures: {},
+    },
+    {
+      random: new SeededRandom(1),
+      overlays: [
+        {
+          name: 'sleeve',
+          onEvent: () => {},
+          prepare: () => {},
+          confirm: () => {},
+          handleControl: () => {},
+          stop: () => {},
+          setForwarding: () => {},
+          forgetPeer: () => {},
+        },
+      ],
+      log: silentLogger,
+    },
+  );
+}
+
 test('a burst of callers comes in at once, then one per 50 ms', () => {
   const gate = new AcceptGate();
   for (let i = 1; i <= ACCEPT_BURST + 3; i++) assert.equal(gate.add(caller(i)), null);
@@ -32,9 +69,9 @@ test('a burst of callers comes in at once, then one per 50 ms', () => {
   assert.equal(entered, ACCEPT_BURST);
   const next = gate.nextTimeout(1000);
   assert.equal(next?.atMs, 1000 + ACCEPT_INTERVAL_MS);
-  assert.equal(gate.take(1000 + ACCEPT_INTERVAL_MS)?.connId, ACCEPT_BURST + 1);
+  assert.equal(gate.take(1000 + ACCEPT_INTERVAL_MS)?.caller.connId, ACCEPT_BURST + 1);
   assert.equal(gate.remove(ACCEPT_BURST + 2), true);
-  assert.equal(gate.take(2000)?.connId, ACCEPT_BURST + 3);
+  assert.equal(gate.take(2000)?.caller.connId, ACCEPT_BURST + 3);
   assert.equal(gate.nextTimeout(2000), null);
 });
 
@@ -56,6 +93,57 @@ test('of too many waiting callers the oldest has to go', () => {
   for (let i = 1; i <= MAX_WAITING; i++) gate.add(caller(i));
   assert.equal(gate.add(caller(500))?.connId, 1);
   assert.equal(gate.waitingCount, MAX_WAITING);
+});
+
+test('a flood from one address pushes out none of the others', () => {
+  const gate = new AcceptGate();
+  gate.add({ ...caller(1), remoteAddr: '203.0.113.1:5000' });
+  gate.add({ ...caller(2), remoteAddr: '[2001:db8::1]:5000' });
+  for (let i = 3; i <= 1000; i++) {
+    const evicted = gate.add(caller(i));
+    if (evicted !== null) assert.equal(evicted.remoteAddr.startsWith('198.51.100.7:'), true);
+  }
+  assert.equal(gate.take(0)?.caller.connId, 1);
+  assert.equal(gate.take(0)?.caller.connId, 2);
+});
+
+test('what a waiting caller says is kept for its session, within limits', () => {
+  const gate = new AcceptGate();
+  gate.add(caller(1));
+  assert.equal(gate.hold(1, utf8('wea')), true);
+  assert.equal(gate.hold(1, utf8('ve')), true);
+  assert.equal(gate.hold(7, utf8('somebody else')), true);
+  assert.equal(gate.hold(1, new Uint8Array(MAX_EARLY_BYTES)), false);
+  assert.deepEqual(gate.take(0)?.early, utf8('weave'));
+});
+
+test('a caller that says its header while it waits is understood', () => {
+  const mesh = newMesh();
+  const written = new Set<number>();
+  const closed = new Set<number>();
+  const poll = (): void => {
+    for (let next = mesh.pollAction(); next !== null; next = mesh.pollAction()) {
+      if (next.type === 'write' && next.bytes.length === 1) written.add(next.connId);
+      if (next.type === 'close') closed.add(next.connId);
+    }
+  };
+  mesh.start(0);
+  const count = ACCEPT_BURST + 5;
+  for (let connId = 1; connId <= count; connId++) {
+    mesh.handleAccepted(caller(connId), 0);
+    poll();
+    mesh.handleBytes(connId, Uint8Array.of(...utf8('weave'), 1, 2), 0);
+    poll();
+  }
+  mesh.handleAccepted(caller(900), 0);
+  mesh.handleBytes(900, new Uint8Array(MAX_EARLY_BYTES + 1), 0);
+  poll();
+  assert.deepEqual([...closed], [900]);
+  for (let i = 1; i <= 6; i++) {
+    mesh.handleTimeout(i * ACCEPT_INTERVAL_MS);
+    poll();
+  }
+  assert.equal(written.size, count, 'each got our encryption flag, the answer to its header');
 });
 
 test('log lines of one kind are thinned out, and say how many were left out', () => {
@@ -110,39 +198,7 @@ test('invented channels get surrogates up to a limit', () => {
 });
 
 test('silent callers are limited in number and in time', () => {
-  const mesh = new Mesh(
-    {
-      name: 1 as PeerName,
-      nickname: 'n',
-      uid: 1n,
-      shortId: 1,
-      port: 6783,
-      password: null,
-      minVersion: 1,
-      maxVersion: 2,
-      discovery: true,
-      connLimit: 200,
-      trustedSubnets: [],
-      ciphers: ['aes-256-gcm', 'nacl'],
-      extraFeatures: {},
-    },
-    {
-      random: new SeededRandom(1),
-      overlays: [
-        {
-          name: 'sleeve',
-          onEvent: () => {},
-          prepare: () => {},
-          confirm: () => {},
-          handleControl: () => {},
-          stop: () => {},
-          setForwarding: () => {},
-          forgetPeer: () => {},
-        },
-      ],
-      log: silentLogger,
-    },
-  );
+  const mesh = newMesh();
   const actions: MeshAction[] = [];
   const poll = (): void => {
     for (let next = mesh.pollAction(); next !== null; next = mesh.pollAction()) actions.push(next);

@@ -45,3 +45,17 @@ test('ten megabytes in small pieces cost linear time', () => {
   assert.equal(buffer.take(10_000_000).length, 10_000_000);
   assert.equal(buffer.length, 0);
 });
+
+test('memory of a large frame is given back, and never exceeds the largest by much', () => {
+  const buffer = new InputBuffer();
+  const piece = new Uint8Array(64 * 1024);
+  let largest = 0;
+  for (let i = 0; i < 160; i++) {
+    buffer.append(piece);
+    largest = Math.max(largest, buffer.peek(1).buffer.byteLength);
+  }
+  assert.ok(largest <= 11 * 1024 * 1024, `${largest}`);
+  buffer.take(160 * piece.length);
+  buffer.append(Uint8Array.of(1));
+  assert.ok(buffer.peek(1).buffer.byteLength <= 4096);
+});
