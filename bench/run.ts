@@ -176,7 +176,7 @@ if (request.kind === 'usage') {
   process.exitCode = request.error === null ? 0 : 2;
 } else if (request.kind === 'list') {
   for (const { id, group, label, needs } of SYSTEMS) {
-    const packages = Object.values(needs).join(', ');
+    const packages = [...new Set(Object.values(needs))].join(', ');
     console.log(`${id.padEnd(22)}${group.padEnd(10)}${label.padEnd(48)}${packages}`);
   }
 } else if (process.getuid?.() !== 0) {

@@ -71,7 +71,7 @@ export function offloadStages(): Stage[] {
   const joiner = new FrameJoiner(sink);
   joiner.setStableBuffer(segments);
   const join = (): void => {
-    for (let i = 0; i < SEGMENTS; i++) joiner.write(segments, i * FRAME_BYTES, FRAME_BYTES);
+    for (let i = 0; i < SEGMENTS; i++) joiner.write(segments, i * FRAME_BYTES, FRAME_BYTES, true);
     joiner.flush();
   };
   join();

@@ -11,6 +11,7 @@ import { parseMetric } from '../parse.js';
 import type { Setting } from '../setting.js';
 import type { System } from '../system.js';
 
+const MAX_REASON_CHARACTERS = 300;
 const PATH_MTU_DEADLINE_MS = 20_000;
 const PASSWORD = 'a-password-of-the-benchmark';
 
@@ -57,7 +58,8 @@ function engine(name: string, flags: readonly string[]): Variant[] {
 async function objection(flags: readonly string[]): Promise<string | null> {
   const result = await run([process.execPath, WEAVER, '--check-config', ...flags]);
   if (result.code === 0) return null;
-  return `the router refuses ${flags.join(' ')}: ${result.stderr.trim()}`;
+  const why = result.stderr.trim().replaceAll(/\s+/g, ' ').slice(0, MAX_REASON_CHARACTERS);
+  return `the router refuses ${flags.join(' ') || 'to start'}: ${why}`;
 }
 
 async function loopDelayP99Ms(hosts: readonly Host[]): Promise<number | null> {
