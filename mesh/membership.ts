@@ -13,6 +13,7 @@ import type { MeshParts } from './mesh-parts.js';
 import type { MeshAction, MeshOptions, NewSocket } from './mesh-types.js';
 import type { DataCipher } from './overlay.js';
 import type { OverlaySwitchAction } from './overlay-switch.js';
+import { announceCiphers } from './peer/ciphers.js';
 import { Connection, type Introduction } from './peer/connection.js';
 import { decideJoin, duplicateOf, isTrustedAddress } from './peer/join.js';
 import { type LeaveReason, leaveForError, leaveLater } from './peer/leave.js';
@@ -324,7 +325,7 @@ export class Membership {
       this.#noteRefusal(session, reason, nowMs);
     }
     if (session.outbound) dialer.handleEnded(session.remoteAddr, reason, nowMs);
-    else dialer.refresh(nowMs);
+    else if (isAdmitted(session)) dialer.refresh(nowMs);
     this.#log(session, 'connection ended', { code: reason.code, reason: reason.text }, nowMs);
   }
 

@@ -11,7 +11,7 @@
  *  unwanted  v  | wanted again                                  |
  *         suspended (direct peers), or dropped    <-- ended ----+ (by way of waiting)
  */
-import type { Timeout } from '../../core/clock.js';
+import { earliest, type Timeout } from '../../core/clock.js';
 import type { PeerName } from '../../core/peer-name.js';
 import type { Random } from '../../core/random.js';
 import type { PeerLink } from '../topology-entry.js';
@@ -28,6 +28,17 @@ export const RESET_AFTER_MS = 60_000;
  * addresses can make us dial this many and no more; a mesh of 1000 hosts has 1000.
  */
 export const MAX_DISCOVERED_TARGETS = 4_096;
+
+/**
+ * Discovered addresses being dialled at one time; a host that drops our SYNs takes 30 s. Direct
+ * peers don't wait for them.
+ */
+export const MAX_DISCOVERED_ATTEMPTS = 64;
+/**
+ * Looking through the topology takes up to a microsecond a link. One millisecond of pause for this
+ * many links keeps it a small part of the time, however often connections come and go.
+ */
+const LINKS_PER_PAUSE_MS = 250;
 
 export interface DialerOptions {
   readonly ownPort: number;
@@ -113,6 +124,11 @@ export class Dialer {
   /** Not yet polled. BOUNDED by the number of targets: each is queued once per attempt. */
   readonly #actions: DialAction[] = [];
   #wakeAtMs: number | null = null;
+  /** Addresses to have a connection to, as of the last look at topology and connections. */
+  #wanted = new Set<string>();
+  /** Not before this is the topology looked through again. */
+  #nextLookMs = Number.NEGATIVE_INFINITY;
+  #lookIsDue = false;
   readonly #counters = {
     'dial-attempts': 0,
     'dial-failures': 0,
@@ -138,18 +154,22 @@ export class Dialer {
       const target = this.#targets.get(this.#addressOf(ip, port));
       if (target !== undefined && !isBusy(target)) this.#tryNow(target, nowMs);
     }
-    this.#rebuild(nowMs);
+    this.#look(nowMs);
   }
 
   /** Removes direct peers by the exact text they were given as. Connections stay. */
   forget(texts: readonly string[], nowMs: number): void {
     for (const text of texts) this.#directPeers.delete(text);
-    this.#rebuild(nowMs);
+    this.#look(nowMs);
   }
 
   /** The topology or our connections changed. */
   refresh(nowMs: number): void {
-    this.#rebuild(nowMs);
+    if (nowMs >= this.#nextLookMs) this.#look(nowMs);
+    else {
+      this.#lookIsDue = true;
+      this.#examine(nowMs);
+    }
   }
 
   /** The address could not be reached: no session came of the attempt. */
@@ -159,7 +179,8 @@ export class Dialer {
       this.#counters['dial-failures'] += 1;
       this.#retryLater(target, reason, nowMs);
     }
-    this.#rebuild(nowMs);
+    // Neither topology nor connections changed by this.
+    this.#examine(nowMs);
   }
 
   /** The session with this address was admitted. */
@@ -168,7 +189,8 @@ export class Dialer {
     if (target === undefined) return;
     target.state = 'connected';
     target.lastError = null;
-    this.#rebuild(nowMs);
+    this.#wanted.delete(address);
+    this.refresh(nowMs);
   }
 
   /** A session that we dialled ended or was refused, by either end. */
@@ -189,16 +211,21 @@ export class Dialer {
       } else {
         this.#retryLater(target, reason, nowMs);
       }
+      // It was wanted before it was connected; the next look says whether it still is.
+      this.#wanted.add(address);
     }
-    this.#rebuild(nowMs);
+    this.refresh(nowMs);
   }
 
   handleTimeout(nowMs: number): void {
-    if (this.#wakeAtMs !== null && nowMs >= this.#wakeAtMs) this.#rebuild(nowMs);
+    if (this.#lookIsDue && nowMs >= this.#nextLookMs) this.#look(nowMs);
+    else if (this.#wakeAtMs !== null && nowMs >= this.#wakeAtMs) this.#examine(nowMs);
   }
 
   nextTimeout(): Timeout | null {
-    return this.#wakeAtMs === null ? null : { atMs: this.#wakeAtMs, reason: 'redial' };
+    const redial = this.#wakeAtMs === null ? null : { atMs: this.#wakeAtMs, reason: 'redial' };
+    if (!this.#lookIsDue) return redial;
+    return earliest(redial, { atMs: this.#nextLookMs, reason: 'look for targets' });
   }
 
   pollAction(): DialAction | null {
@@ -221,33 +248,52 @@ export class Dialer {
     return [...this.#directPeers.keys()];
   }
 
-  /** Compares targets with what is wanted now, starts what is due, and sets the timer. */
-  #rebuild(nowMs: number): void {
-    const view = this.#view();
+  /** Finds out anew what is wanted. */
+  #look(nowMs: number): void {
+    let links = 0;
+    for (const peer of this.#view().peers) links += peer.connections.size;
+    this.#nextLookMs = nowMs + Math.floor(links / LINKS_PER_PAUSE_MS);
+    this.#lookIsDue = false;
+    this.#wanted = this.#wantedAddresses(this.#view());
+    this.#examine(nowMs);
+  }
+
+  /** Compares targets with what is wanted, starts what is due, and sets the timer. */
+  #examine(nowMs: number): void {
     const direct = this.#directAddresses();
-    const wanted = this.#wantedAddresses(view);
+    const wanted = this.#wanted;
     for (const address of wanted) {
       const target = this.#targets.get(address);
       if (target === undefined) this.#targets.set(address, newTarget(nowMs));
       else if (target.state === 'suspended') target.state = 'waiting';
     }
+    let discoveredAttempts = 0;
+    for (const [address, { state }] of this.#targets) {
+      if (state === 'attempting' && !direct.has(address)) discoveredAttempts++;
+    }
     this.#wakeAtMs = null;
     for (const [address, target] of this.#targets) {
       if (isBusy(target)) continue;
+      const isDirect = direct.has(address);
       if (!wanted.has(address)) {
-        if (direct.has(address)) target.state = 'suspended';
+        if (isDirect) target.state = 'suspended';
         else this.#targets.delete(address);
         continue;
       }
       if (target.never) continue;
-      if (nowMs >= target.tryAtMs) this.#attempt(address, target, direct.has(address), view, nowMs);
+      if (nowMs >= target.tryAtMs) {
+        // The end of any attempt leads back here, so those who have to wait need no timer.
+        if (!isDirect && discoveredAttempts >= MAX_DISCOVERED_ATTEMPTS) continue;
+        this.#attempt(address, target, isDirect, nowMs);
+        if (isBusy(target) && !isDirect) discoveredAttempts++;
+      }
       if (!isBusy(target)) this.#wakeAtMs = Math.min(this.#wakeAtMs ?? Infinity, target.tryAtMs);
     }
   }
 
-  #attempt(address: string, target: Target, direct: boolean, view: DialView, nowMs: number): void {
+  #attempt(address: string, target: Target, direct: boolean, nowMs: number): void {
     const { connLimit } = this.#options;
-    if (connLimit > 0 && view.connectionCount >= connLimit) {
+    if (connLimit > 0 && this.#view().connectionCount >= connLimit) {
       this.#counters['dial-limit-reached'] += 1;
       const text = `connection limit reached (${connLimit})`;
       this.#retryLater(target, { code: 'connection-limit', text }, nowMs);
@@ -258,7 +304,7 @@ export class Dialer {
     this.#actions.push({ type: 'dial', address, direct });
   }
 
-  #wantedAddresses(view: DialView): ReadonlySet<string> {
+  #wantedAddresses(view: DialView): Set<string> {
     const connected = new Set<string>();
     const inboundIps = new Set<string>();
     for (const { remoteAddr, outbound } of view.connections) {

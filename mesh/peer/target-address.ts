@@ -23,7 +23,9 @@ export interface IpPort {
 
 const TARGET = /^(?:\[([^[\]]+)\]|([^:[\]]+))(?::([A-Za-z0-9]+))?$/;
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
-const IPV6 = /^(?=.*:.*:)[0-9a-fA-F:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?$/;
+const ZONE = /%[A-Za-z0-9_.-]{1,15}$/;
+const IPV6_GROUP = /^[0-9a-fA-F]{1,4}$/;
+const IPV6_GROUPS = 8;
 const MAX_TARGET_TEXT = 512;
 
 /**
@@ -55,6 +57,25 @@ export function parseIpPort(text: string): IpPort | null {
   const port = Number(match[3]);
   if (port < 1 || port > 65535) return null;
   const [, bracketed, plain] = match;
-  if (bracketed !== undefined) return IPV6.test(bracketed) ? { ip: bracketed, port } : null;
+  if (bracketed !== undefined) return isIpv6(bracketed) ? { ip: bracketed, port } : null;
   return plain !== undefined && IPV4.test(plain) ? { ip: plain, port } : null;
+}
+
+/**
+ * Eight groups, or fewer with one `::`; the last two may be an IPv4 address; a zone may follow.
+ * Strict, since what a socket does not take for an address it looks up as a name.
+ */
+function isIpv6(text: string): boolean {
+  const halves = text.replace(ZONE, '').split('::');
+  if (halves.length > 2) return false;
+  const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
+  const last = groups.at(-1);
+  let count = groups.length;
+  if (last?.includes('.') && halves.at(-1) !== '') {
+    if (!IPV4.test(last)) return false;
+    groups.pop();
+    count += 1;
+  }
+  if (halves.length === 2 ? count >= IPV6_GROUPS : count !== IPV6_GROUPS) return false;
+  return groups.every((group) => IPV6_GROUP.test(group));
 }

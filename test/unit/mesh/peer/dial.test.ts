@@ -7,6 +7,7 @@ import {
   Dialer,
   type DialerOptions,
   FIRST_INTERVAL_MS,
+  MAX_DISCOVERED_ATTEMPTS,
   MAX_DISCOVERED_TARGETS,
   MAX_INTERVAL_MS,
 } from '../../../../mesh/peer/dial.js';
@@ -198,7 +199,8 @@ test('gossip cannot make us dial more than the limit of addresses', () => {
   );
   world.peers = [entry(2, { connections: linkMap(links) })];
   dialer.refresh(0);
-  assert.equal(dials(dialer).length, MAX_DISCOVERED_TARGETS);
+  assert.equal(dialer.targets().length, MAX_DISCOVERED_TARGETS);
+  assert.equal(dials(dialer).length, MAX_DISCOVERED_ATTEMPTS);
 });
 
 test('at the connection limit attempts wait', () => {
@@ -279,4 +281,47 @@ test('a day of random failures, seeded', () => {
     fc.property(fc.integer({ min: 0, max: 2 ** 31 }), (seed) => simulate(seed)),
     { numRuns: 30 },
   );
+});
+
+test('invented addresses are dialled some at a time, direct peers beside them', () => {
+  const { dialer, world } = setup();
+  const count = 3 * MAX_DISCOVERED_ATTEMPTS;
+  const links = Array.from({ length: count }, (_, i) =>
+    link(i + 10, { remoteTcpAddr: `10.1.${i >> 8}.${i & 255}:6783` }),
+  );
+  world.peers = [entry(2, { connections: linkMap(links) })];
+  dialer.refresh(0);
+  const first = dials(dialer);
+  assert.equal(first.length, MAX_DISCOVERED_ATTEMPTS);
+  assert.equal(dialer.nextTimeout(), null, 'no timer for those that wait for a place');
+  dialer.connect([item('a', '10.0.0.1')], false, 1);
+  assert.deepEqual(dials(dialer), ['10.0.0.1:6783 direct']);
+  const seen = new Set(first);
+  for (let queue = first, i = 0; queue.length > 0; queue = dials(dialer), i++) {
+    for (const address of queue) {
+      seen.add(address);
+      dialer.handleAttemptFailed(address, REFUSED, 2 + i);
+    }
+  }
+  assert.equal(seen.size, count, 'each had its turn');
+});
+
+test('a large topology is not looked through for every connection that ends', () => {
+  const { world } = setup();
+  let looks = 0;
+  const peers = Array.from({ length: 50 }, (_, p) =>
+    entry(p + 2, { connections: linkMap(Array.from({ length: 50 }, (_, i) => link(i + 2))) }),
+  );
+  const view = () => ({ ...world, self: 1 as PeerName, connectionCount: 0 });
+  const countingPeers = { [Symbol.iterator]: () => (looks++, peers[Symbol.iterator]()) };
+  const dialer = new Dialer(
+    { ownPort: 6783, discovery: true, connLimit: 0 },
+    { random: seededRandom(1), view: () => ({ ...view(), peers: countingPeers }) },
+  );
+  for (let i = 0; i < 1000; i++) dialer.refresh(0);
+  assert.ok(looks <= 2, `${looks} walks over all peers`);
+  const dueMs = dialer.nextTimeout()?.atMs ?? assert.fail('the last change is not forgotten');
+  assert.ok(dueMs > 0 && dueMs < 100, `${dueMs}`);
+  dialer.handleTimeout(dueMs);
+  assert.ok(looks > 2);
 });

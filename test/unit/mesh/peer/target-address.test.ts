@@ -1,5 +1,6 @@
 /** Addresses as users and routers write them. */
 import assert from 'node:assert/strict';
+import { isIPv6 } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { RequestError } from '../../../../core/errors.js';
@@ -64,5 +65,31 @@ test('what is formatted parses to the same', () => {
       assert.deepEqual(parseIpPort(text), { ip: address, port });
       assert.equal(parseTargetAddress(text).host, address);
     }),
+  );
+});
+
+test('what passes for an IPv6 address is one, so that sockets look nothing up', () => {
+  const part = fc.constantFrom(
+    '0',
+    'ffff',
+    '12345',
+    'g',
+    '',
+    ':',
+    '::',
+    '1.2.3.4',
+    '1.2.3',
+    '%eth0',
+  );
+  const text = fc.array(part, { minLength: 1, maxLength: 10 });
+  fc.assert(
+    fc.property(text, fc.constantFrom('', ':'), (parts, separator) => {
+      const address = parts.join(separator);
+      if (address.length < 2 || address.length > 60) return;
+      const accepted = parseIpPort(`[${address}]:1`) !== null;
+      // Of zones only the names of interfaces pass.
+      if (accepted || !address.includes('%')) assert.equal(accepted, isIPv6(address), address);
+    }),
+    { numRuns: 3000 },
   );
 });
