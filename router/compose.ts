@@ -22,7 +22,6 @@ import { Mesh } from '../mesh/mesh.js';
 import { parseTargetAddress } from '../mesh/peer/target-address.js';
 import { systemRandom } from '../sys/random.js';
 import { ApiCounters } from './api/counters.js';
-import { ApiServer } from './api/server.js';
 import { choosePeerName } from './choose-peer-name.js';
 import type { LoadedConfig, RouterConfig } from './config.js';
 import { HostNetwork } from './host/host-network.js';
@@ -36,8 +35,8 @@ import { readSystemIds } from './io/local-files.js';
 import { ServiceManager } from './io/service-manager.js';
 import { StateStore } from './io/state-store.js';
 import { UnresolvedTargets } from './io/unresolved-targets.js';
-import { RouterMetrics } from './metrics.js';
-import { RouterControl } from './router-control.js';
+import type { RouterMetrics } from './metrics.js';
+import { RouterControl, type RouterControlModules } from './router-control.js';
 import { chooseStartTargets } from './start-targets.js';
 
 export interface RouterModules {
@@ -103,6 +102,8 @@ export class Router {
     const name = await this.#chooseName(hostModules);
     const host = this.#makeHost(name, hostModules);
     const tcp = new Tcp({ host: config.host ?? '', port: config.port }, { log });
+    // The largest library loads while this thread would only wait for the tools of the next step.
+    const apiModule = import('./api/server.js');
     // Refuses if another router has the bridge, before it changes anything.
     await host.setUp();
     const overlay = await this.#startOverlay(name, host);
@@ -112,7 +113,7 @@ export class Router {
       onResolved: (item) => mesh.connect([item], false),
     });
     this.#undo.push(() => unresolved.stop());
-    const control = await this.#startApi({ mesh, overlay, host, unresolved });
+    const control = await this.#startApi(await apiModule, { mesh, overlay, host, unresolved });
     const targets = chooseStartTargets({
       given: config.peers,
       resume: config.resume,
@@ -211,19 +212,13 @@ export class Router {
     return runner;
   }
 
-  async #startApi(parts: {
-    mesh: MeshRunner;
-    overlay: SleeveOverlay;
-    host: HostNetwork;
-    unresolved: UnresolvedTargets;
-  }): Promise<RouterControl> {
+  async #startApi(
+    { ApiServer }: typeof import('./api/server.js'),
+    parts: Pick<RouterControlModules, 'mesh' | 'overlay' | 'host' | 'unresolved'>,
+  ): Promise<RouterControl> {
     const { config } = this.#loaded;
     const { log, version, onEnd } = this.#modules;
     const apiCounters = new ApiCounters();
-    const metrics = new RouterMetrics({
-      eventLoopDelay: createEventLoopDelay(),
-      withProcessMetrics: true,
-    });
     const control = new RouterControl(
       { config, version, pid: process.pid },
       {
@@ -231,7 +226,7 @@ export class Router {
         clock: systemClock,
         log,
         store: this.#store,
-        metrics,
+        metrics: lazyMetrics(),
         apiCounters,
         onStop: () => {
           // Nothing is left to remember after a reset.
@@ -299,4 +294,19 @@ export function startFailureText(error: unknown, config: RouterConfig): string {
   const where =
     config.socketPath === null ? '' : ` ('weave status' asks it over ${config.socketPath})`;
   return `${error.message}; is another router running on this host?${where}`;
+}
+
+/**
+ * Made at the first scrape: the library weighs some megabytes, and nothing is counted in it, since
+ * all values come from the report.
+ */
+function lazyMetrics(): () => Promise<RouterMetrics> {
+  const eventLoopDelay = createEventLoopDelay();
+  let metrics: Promise<RouterMetrics> | null = null;
+  return () => {
+    metrics ??= import('./metrics.js').then(
+      ({ RouterMetrics }) => new RouterMetrics({ eventLoopDelay, withProcessMetrics: true }),
+    );
+    return metrics;
+  };
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The daemon `weaver`: reads its options, starts the router, ends it on a signal. */
+import './io/small-heap.js';
 import { readFileSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { systemClock } from '../core/clock.js';
@@ -8,7 +9,6 @@ import type { Logger } from '../core/log.js';
 import { formatPeerName } from '../core/peer-name.js';
 import { systemRandom } from '../sys/random.js';
 import { choosePeerName } from './choose-peer-name.js';
-import { Router, startFailureText } from './compose.js';
 import { interpretStart, type LoadedConfig } from './config.js';
 import { concealSecrets, type GivenSecrets } from './io/conceal.js';
 import { readLocalFile, readSystemIds } from './io/local-files.js';
@@ -40,6 +40,8 @@ async function run(loaded: LoadedConfig, given: GivenSecrets, version: string): 
   );
   log.info('starting', { version, options: loaded.given });
   for (const warning of loaded.warnings) log.warn(warning);
+  // Only here, so that --help and --check-config answer without loading the whole router.
+  const { Router, startFailureText } = await import('./compose.js');
   const end = (code: number): void => {
     setTimeout(() => process.exit(code), STOP_TIMEOUT_MS).unref();
     void router.stop().then(() => process.exit(code));

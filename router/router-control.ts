@@ -35,7 +35,7 @@ export interface RouterControlModules {
   readonly host: HostNetwork;
   readonly store: StateStore;
   readonly unresolved: UnresolvedTargets;
-  readonly metrics: RouterMetrics;
+  readonly metrics: () => Promise<RouterMetrics>;
   readonly apiCounters: ApiCounters;
   /** The user asked for an end of the process. */
   readonly onStop: () => void;
@@ -92,7 +92,8 @@ export class RouterControl implements Control {
   }
 
   async metrics(): Promise<string> {
-    return this.#modules.metrics.text(await this.report());
+    const metrics = await this.#modules.metrics();
+    return metrics.text(await this.report());
   }
 
   async connect(peers: readonly string[], replace: boolean): Promise<readonly string[]> {
