@@ -15,6 +15,7 @@ import type { ForwarderAction } from './forwarder.js';
 import { RecordRelay } from './inbound/relay.js';
 import { Inbound } from './inbound.js';
 import { KEY_LIMITS, type KeyLimits } from './key-schedule.js';
+import type { LargeFrame } from './large-frame.js';
 import { Link } from './link.js';
 import { MacTable } from './mac-table.js';
 import { FrameForwarding } from './outbound/forward.js';
@@ -155,6 +156,12 @@ export class DataPlane {
   handleFrame(buffer: Uint8Array, offset: number, frameBytes: number, nowMs: number): DropReason {
     this.#nowMs = nowMs;
     return this.#outbound.handleFrame(buffer, offset, frameBytes, nowMs);
+  }
+
+  /** @returns false if its segments are to be handed in as frames; nothing has been done then. */
+  handleLargeFrame(frame: LargeFrame, nowMs: number): boolean {
+    this.#nowMs = nowMs;
+    return this.#outbound.handleLarge(frame, nowMs);
   }
 
   /** @param buffer changed in place. @param srcIp IPv4 as an unsigned number. */

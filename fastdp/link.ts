@@ -32,6 +32,8 @@ export class Link {
   /** Address DF datagrams must leave from; used for all, as a multihomed peer expects it. */
   readonly sourceIp: number;
   readonly encrypted: boolean;
+  /** Frames may cross with open checksums, both ways. */
+  readonly openChecksums: boolean;
   /** NaCl: a copy of the session key of our own, zeros after `close`. Else null. */
   readonly key: Uint8Array | null;
   /** AES-256-GCM; else null. */
@@ -75,6 +77,7 @@ export class Link {
       remoteIp,
       remotePort: peering.remotePort ?? 0,
     });
+    this.openChecksums = cipher === 'aes-256-gcm' || peering.openChecksums === true;
     const usesGcm = cipher === 'aes-256-gcm';
     this.sendKeys = usesGcm ? new SendKeys(chainOf(peering, true), limits, modules) : null;
     this.receiveKeys = usesGcm ? new ReceiveKeys(chainOf(peering, false), modules) : null;

@@ -7,6 +7,7 @@ import type { PeerName } from '../core/peer-name.js';
 import type { Counters } from './counters.js';
 import { DropReason } from './drop-reason.js';
 import { FrameInfo } from './frame.js';
+import type { LargeFrame } from './large-frame.js';
 import type { MacTable } from './mac-table.js';
 import { captureFrame } from './outbound/capture.js';
 import type { FrameForwarding } from './outbound/forward.js';
@@ -48,5 +49,23 @@ export class Outbound {
     // The stage counts per neighbour; having none at all is counted here.
     if (sent === DropReason.noRoute) this.#counters.drop(sent);
     return sent;
+  }
+
+  /**
+   * Segments of one flow, looked at once for all of them.
+   * @returns false if they are to be handed in one by one, since something is unusual about them.
+   */
+  handleLarge(frame: LargeFrame, nowMs: number): boolean {
+    const info = this.#info;
+    const { buffer, offset, headerBytes, segmentBytes, payloadBytes } = frame;
+    const frameBytes = headerBytes + Math.min(segmentBytes, payloadBytes);
+    const reason = captureFrame(info, buffer, offset, frameBytes, this.#macs, nowMs);
+    if (reason !== DropReason.none) return false;
+    const local = this.#localPeer;
+    const peer = this.#macs.lookup(info.destinationMac);
+    if (peer === local || peer === -1) return false;
+    if (!this.#forwarding.unicastLarge(info, frame, local, peer as PeerName)) return false;
+    this.#counters.framesCaptured += frame.count;
+    return true;
   }
 }

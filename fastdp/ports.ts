@@ -43,9 +43,10 @@ export interface DatagramPort {
 export interface TapPort {
   /**
    * Gives one Ethernet frame (no FCS) to the bridge; copied or written before it returns.
+   * @param mayBeOpen its checksum may be open, and the device sees to it (see open-checksum.ts).
    * @returns false if the kernel did not take it.
    */
-  write(buffer: Uint8Array, offset: number, frameBytes: number): boolean;
+  write(buffer: Uint8Array, offset: number, frameBytes: number, mayBeOpen: boolean): boolean;
 }
 
 export interface Secretbox {

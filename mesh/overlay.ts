@@ -29,6 +29,11 @@ export interface OverlayPeering {
   readonly remotePort: number | null;
   /** Agreed on by both ends. */
   readonly cipher: DataCipher;
+  /**
+   * The other end is a router of ours, too, and takes frames whose transport checksum is open.
+   * Always so with AES-256-GCM, which only our routers have; false unless given.
+   */
+  readonly openChecksums?: boolean;
   /** 32 bytes; null if and only if the cipher is `none`. Secret. */
   readonly sessionKey: Uint8Array | null;
 }

@@ -22,12 +22,16 @@ export class Memory {
   readonly view: DataView;
   readonly address: number;
 
-  /** Zero-filled. */
-  constructor(byteLength: number) {
-    const buffer = new ArrayBuffer(byteLength);
-    this.bytes = new Uint8Array(buffer);
-    this.view = new DataView(buffer);
-    this.address = addressOf(this.bytes);
+  /**
+   * Zero-filled.
+   * @param whole makes this a part of another Memory, from `offset` on, instead of one of its own.
+   */
+  constructor(byteLength: number, whole?: Memory, offset = 0) {
+    const buffer = whole?.bytes.buffer ?? new ArrayBuffer(byteLength);
+    const from = whole === undefined ? 0 : whole.bytes.byteOffset + offset;
+    this.bytes = new Uint8Array(buffer, from, byteLength);
+    this.view = new DataView(buffer, from, byteLength);
+    this.address = whole === undefined ? addressOf(this.bytes) : whole.address + offset;
   }
 
   /** A pointer or `size_t` in the machine's order. Numbers up to 2^53 are exact. */

@@ -98,6 +98,7 @@ export class RecordRelay implements RecordSink {
     const link = this.#link as Link;
     const { localPeer, strictSource } = this.#options;
     const info = parseFrame(this.#info, buffer, offset, frameBytes);
+    info.mayBeOpen = link.openChecksums;
     if (info.special) {
       if (source !== link.remotePeer || destination !== localPeer) {
         return DropReason.specialMisdirected;

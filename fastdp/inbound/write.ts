@@ -33,7 +33,7 @@ export function writeFrame(
   const { macs, tap, forwarding, counters } = modules;
   // Learnt before the bridge sees the frame, so that it is known as ours if it comes back.
   macs.learnRemote(info.sourceMac, source, nowMs);
-  if (tap.write(buffer, offset, frameBytes)) counters.framesInjected += 1;
+  if (tap.write(buffer, offset, frameBytes, info.mayBeOpen)) counters.framesInjected += 1;
   else counters.drop(DropReason.tapRefused);
   if (macs.lookup(info.destinationMac) === localPeer) return;
   forwarding.broadcast(info, buffer, offset, frameBytes, source, from);

@@ -14,8 +14,9 @@ import type { UdpPair } from '../../sys/udp.js';
 import { ReceiveBatch } from '../../sys/udp-receive-batch.js';
 import { DataPlane } from '../data-plane.js';
 import { DropReason } from '../drop-reason.js';
+import type { LargeFrame } from '../large-frame.js';
 import type { AeadFactory, Secretbox } from '../ports.js';
-import type { Command, Report, SleeveOptions, SleeveStatus } from './messages.js';
+import type { Command, DeviceEvent, Report, SleeveOptions, SleeveStatus } from './messages.js';
 import type { Offloads } from './offloads.js';
 import { TapDevice } from './tap-device.js';
 import { UdpPort } from './udp-port.js';
@@ -76,6 +77,9 @@ export class DataPlaneLoop {
     return reason !== DropReason.tooBigAnswered;
   };
 
+  readonly #onLargeFrame = (frame: LargeFrame): boolean =>
+    this.#dataPlane.handleLargeFrame(frame, this.#nowMs);
+
   readonly #onDatagram = (
     buffer: Uint8Array,
     offset: number,
@@ -94,8 +98,9 @@ export class DataPlaneLoop {
     this.#logTokens = new TokenBucket({ capacity: 10, refillMs: 1000 }, this.#nowMs);
     const { offloads } = modules;
     const tapOptions = { name: options.tapName, persist: options.persistTap ?? false, offloads };
-    this.#tap = new TapDevice(tapOptions, (event) => modules.report({ type: 'device', event }));
     this.#udp = new UdpPort(modules.udp, offloads.enabled('udp-segment'));
+    const onEvent = (event: DeviceEvent): void => modules.report({ type: 'device', event });
+    this.#tap = new TapDevice(tapOptions, onEvent, this.#udp.captureMemory);
     this.#receive = new ReceiveBatch(modules.udp.plainFd, RECEIVE_SLOTS);
     this.#tap.setStableBuffer(this.#receive.buffer);
     this.#poll = new PollSet([this.#tap.fd, modules.udp.plainFd, modules.wake.fd]);
@@ -160,7 +165,7 @@ export class DataPlaneLoop {
     if (this.#commandsWait || this.#poll.ready(WAKE_SLOT) !== 0) this.#runCommands();
     if (this.#closed) return;
     if (this.#tapBusy || this.#poll.ready(TAP_SLOT) !== 0) {
-      this.#tapBusy = this.#tap.drain(FRAME_BURST, this.#onFrame, this.#nowMs);
+      this.#tapBusy = this.#tap.drain(FRAME_BURST, this.#onFrame, this.#onLargeFrame, this.#nowMs);
       this.#dataPlane.flush(this.#nowMs);
     }
     if (this.#udpBusy || this.#poll.ready(UDP_SLOT) !== 0) {

@@ -7,15 +7,16 @@ import { errorCode } from '../../core/errors.js';
 import { Errno, errnoName } from '../../sys/libc.js';
 import { AddressCache, Memory } from '../../sys/memory.js';
 import { Tap } from '../../sys/tap.js';
+import { OpenChecksum } from '../open-checksum.js';
 import type { TapPort } from '../ports.js';
 import type { DeviceEvent } from './messages.js';
 import { FrameJoiner, type JoinedFrame, type JoinSink, MAX_JOINED } from './offload/join.js';
-import { type FrameSink, FrameSplitter } from './offload/split.js';
-import { VNET_HEADER_BYTES } from './offload/vnet-header.js';
+import { type FrameSink, FrameSplitter, type LargeFrameSink } from './offload/split.js';
+import { NEEDS_CHECKSUM, VNET_HEADER_BYTES, VnetField } from './offload/vnet-header.js';
 import type { Offloads } from './offloads.js';
 
 /** Vnet header and the largest frame: an IP packet of 65 535 bytes, Ethernet header, VLAN tags. */
-const FRAME_SPACE = VNET_HEADER_BYTES + 65535 + 14 + 8;
+export const CAPTURE_BYTES = VNET_HEADER_BYTES + 65535 + 14 + 8;
 const IOVEC_BYTES = 16;
 const REOPEN_MS = 1000;
 
@@ -36,7 +37,7 @@ export class TapDevice implements TapPort {
   malformed = 0;
   readonly #options: TapDeviceOptions;
   readonly #onEvent: (event: DeviceEvent) => void;
-  readonly #memory = new Memory(FRAME_SPACE);
+  readonly #memory: Memory;
   readonly #splitter = new FrameSplitter();
   readonly #joiner: FrameJoiner;
   readonly #addresses = new AddressCache();
@@ -44,6 +45,9 @@ export class TapDevice implements TapPort {
   /** Pieces of the frame to be written; the first is the vnet header. */
   readonly #iovecs = new Memory((MAX_JOINED + 1) * IOVEC_BYTES);
   readonly #noHeader = new Memory(VNET_HEADER_BYTES);
+  /** For a frame of its own with an open checksum. */
+  readonly #openHeader = new Memory(VNET_HEADER_BYTES);
+  readonly #open = new OpenChecksum();
   /** 0 if frames are plain. */
   readonly #vnetBytes: number;
   readonly #joins: boolean;
@@ -53,15 +57,25 @@ export class TapDevice implements TapPort {
   #reopenAtMs = 0;
   #lostCode = '';
 
-  /** @throws {SysError} see Tap.open. */
-  constructor(options: TapDeviceOptions, onEvent: (event: DeviceEvent) => void) {
+  /**
+   * @param memory frames are read into, CAPTURE_BYTES long; the device's own from now on.
+   * @throws {SysError} see Tap.open.
+   */
+  constructor(
+    options: TapDeviceOptions,
+    onEvent: (event: DeviceEvent) => void,
+    memory = new Memory(CAPTURE_BYTES),
+  ) {
+    this.#memory = memory;
     this.#options = options;
     this.#onEvent = onEvent;
     this.#vnetBytes = options.offloads.enabled('tap-checksum') ? VNET_HEADER_BYTES : 0;
     this.#joins = options.offloads.enabled('tap-join');
+    this.#openHeader.bytes[VnetField.flags] = NEEDS_CHECKSUM;
     this.#tap = openTap(options);
     const sink: JoinSink = {
-      writeSingle: (buffer, offset, frameBytes) => this.#writeSingle(buffer, offset, frameBytes),
+      writeSingle: (buffer, offset, frameBytes, mayBeOpen) =>
+        this.#writeSingle(buffer, offset, frameBytes, mayBeOpen),
       writeJoined: (buffer, frame) => this.#writeJoined(buffer, frame),
     };
     this.#joiner = new FrameJoiner(sink);
@@ -94,19 +108,20 @@ export class TapDevice implements TapPort {
    * Hands on what waits: about `limit` frames, as a large one is not interrupted.
    * @returns true if more may wait.
    */
-  drain(limit: number, onFrame: FrameSink, nowMs: number): boolean {
+  drain(limit: number, onFrame: FrameSink, onLarge: LargeFrameSink, nowMs: number): boolean {
     for (let count = 0; count < limit; ) {
       if (this.#tap === null) return false;
       // Without a vnet header its place before the frame stays zero, which is a header too.
       const skipped = VNET_HEADER_BYTES - this.#vnetBytes;
-      const read = this.#tap.read(this.#memory.address + skipped, FRAME_SPACE - skipped);
+      const read = this.#tap.read(this.#memory.address + skipped, CAPTURE_BYTES - skipped);
       const bytes = read > 0 ? read + skipped : read;
       if (bytes <= 0) {
         if (bytes !== -Errno.EAGAIN && bytes !== -Errno.EINTR) this.#fail(-bytes, nowMs);
         return false;
       }
       this.reads++;
-      const frames = this.#splitter.split(this.#memory.bytes, this.#memory.view, bytes, onFrame);
+      const { bytes: buffer, view } = this.#memory;
+      const frames = this.#splitter.split(buffer, view, bytes, onFrame, onLarge);
       if (frames < 0) this.malformed++;
       count += Math.max(1, frames);
     }
@@ -114,10 +129,10 @@ export class TapDevice implements TapPort {
   }
 
   /** @returns true also for a frame that waits to be joined; `flush` writes it. */
-  write(buffer: Uint8Array, offset: number, frameBytes: number): boolean {
+  write(buffer: Uint8Array, offset: number, frameBytes: number, mayBeOpen: boolean): boolean {
     if (this.#tap === null || offset < 0 || offset + frameBytes > buffer.length) return false;
-    if (!this.#joins) return this.#writeSingle(buffer, offset, frameBytes);
-    return this.#joiner.write(buffer, offset, frameBytes);
+    if (!this.#joins) return this.#writeSingle(buffer, offset, frameBytes, mayBeOpen);
+    return this.#joiner.write(buffer, offset, frameBytes, mayBeOpen);
   }
 
   /** Writes what waits to be joined. */
@@ -160,10 +175,28 @@ export class TapDevice implements TapPort {
     this.#onEvent({ type: 'tap-lost', code });
   }
 
-  #writeSingle(buffer: Uint8Array, offset: number, frameBytes: number): boolean {
-    this.#setPiece(0, this.#noHeader.address, this.#vnetBytes);
+  #writeSingle(
+    buffer: Uint8Array,
+    offset: number,
+    frameBytes: number,
+    mayBeOpen: boolean,
+  ): boolean {
+    let header = this.#noHeader;
+    if (mayBeOpen) {
+      if (this.#vnetBytes === 0) this.#open.complete(buffer, offset, frameBytes);
+      else if (this.#open.find(buffer, offset, frameBytes)) header = this.#describeOpen();
+    }
+    this.#setPiece(0, header.address, this.#vnetBytes);
     this.#setPiece(1, this.#addresses.of(buffer) + offset, frameBytes);
     return this.#writePieces(2);
+  }
+
+  /** The header of a frame whose open checksum has just been found. */
+  #describeOpen(): Memory {
+    const header = this.#openHeader;
+    header.setShort(VnetField.checksumStart, this.#open.transport);
+    header.setShort(VnetField.checksumOffset, this.#open.field);
+    return header;
   }
 
   #writeJoined(buffer: Uint8Array, frame: JoinedFrame): boolean {

@@ -4,6 +4,7 @@ import { Memory } from '../../sys/memory.js';
 import { pathMtu, type UdpPair } from '../../sys/udp.js';
 import { SendBatch } from '../../sys/udp-send-batch.js';
 import type { DatagramPort, SendFailure } from '../ports.js';
+import { CAPTURE_BYTES } from './tap-device.js';
 
 /** Several datagrams of the largest size; a usual round uses the first 100 KiB of it. */
 const ARENA_BYTES = 512 * 1024;
@@ -13,7 +14,12 @@ const BATCH_MESSAGES = 64;
 export class UdpPort implements DatagramPort {
   readonly arena: Uint8Array;
   onSendFailure: (failure: SendFailure) => void = () => {};
-  readonly #memory = new Memory(ARENA_BYTES);
+  /**
+   * For frames captured: one memory with the arena, within which a copy is cheapest. The owner of
+   * the device uses it.
+   */
+  readonly captureMemory: Memory;
+  readonly #memory = new Memory(ARENA_BYTES + CAPTURE_BYTES);
   readonly #df: SendBatch;
   readonly #plain: SendBatch;
   readonly #handleFailure = (
@@ -33,7 +39,8 @@ export class UdpPort implements DatagramPort {
 
   /** @param grouping equal datagrams may share a message (`udp-segment`). */
   constructor(udp: UdpPair, grouping = true) {
-    this.arena = this.#memory.bytes;
+    this.arena = new Memory(ARENA_BYTES, this.#memory).bytes;
+    this.captureMemory = new Memory(CAPTURE_BYTES, this.#memory, ARENA_BYTES);
     this.#df = new SendBatch(udp.dfFd, BATCH_MESSAGES, grouping);
     this.#plain = new SendBatch(udp.plainFd, BATCH_MESSAGES, grouping);
   }

@@ -26,6 +26,7 @@ export function captureFrame(
   if (frameBytes < ETHERNET_HEADER_BYTES) return DropReason.frameTooShort;
   if (frameBytes > MAX_FRAME_BYTES) return DropReason.frameTooLong;
   parseFrame(info, buffer, offset, frameBytes);
+  info.mayBeOpen = true;
   if (!macs.learnLocal(info.sourceMac, nowMs)) return DropReason.macReflected;
   if (info.destinationMac === SPANNING_TREE_MAC) return DropReason.spanningTree;
   // A frame of zero addresses would be taken for a message between routers at the other end.

@@ -8,7 +8,9 @@ import type { Counters } from '../counters.js';
 import { DropReason } from '../drop-reason.js';
 import type { FrameInfo } from '../frame.js';
 import { buildTooBig, MAX_TOO_BIG_FRAME_BYTES } from '../icmp.js';
+import type { LargeFrame } from '../large-frame.js';
 import type { Link } from '../link.js';
+import { OpenChecksum } from '../open-checksum.js';
 import type { Routes } from '../routes.js';
 import { MAX_FRAME_BYTES } from '../wire.js';
 import { Fit, type FragmentSink, fitFrame, fragmentFrame } from './fragment.js';
@@ -35,6 +37,7 @@ export class FrameForwarding implements FragmentSink {
   readonly #routes: Routes;
   readonly #sealer: Sealer;
   readonly #counters: Counters;
+  readonly #open = new OpenChecksum();
   readonly #answer = new Uint8Array(MAX_TOO_BIG_FRAME_BYTES);
   /** Fragments are built here one after the other; each is copied before the next. */
   readonly #fragment = new Uint8Array(MAX_FRAME_BYTES + 14);
@@ -73,6 +76,27 @@ export class FrameForwarding implements FragmentSink {
     return this.#counters.drop(
       this.#send(link, info, buffer, offset, frameBytes, source, destination, false),
     );
+  }
+
+  /**
+   * A large TCP frame on its way from here to a peer.
+   * @param info of a full segment of it.
+   * @returns false if its segments are to go singly; nothing has been done then.
+   */
+  unicastLarge(
+    info: FrameInfo,
+    frame: LargeFrame,
+    source: PeerName,
+    destination: PeerName,
+  ): boolean {
+    const link = this.#routes.nextLink(destination);
+    if (link === null) return false;
+    const { remotePort, mtu, stackFragmentationTrusted } = link.forwarder;
+    if (remotePort === 0) return false;
+    const frameBytes = frame.headerBytes + frame.segmentBytes;
+    const fit = fitFrame(info, frameBytes, mtu, stackFragmentationTrusted, false);
+    if (fit !== Fit.df && fit !== Fit.nonDf) return false;
+    return this.#sealer.appendLarge(link, fit === Fit.df, source, destination, frame);
   }
 
   /** @returns `none` if at least one neighbour gets the frame. */
@@ -127,6 +151,10 @@ export class FrameForwarding implements FragmentSink {
     const mtu = forwarder.mtu;
     const trusted = forwarder.stackFragmentationTrusted;
     const fit = fitFrame(info, frameBytes, mtu, trusted, isBroadcast);
+    const goesWhole = fit === Fit.df || fit === Fit.nonDf;
+    if (info.mayBeOpen && !(goesWhole && link.openChecksums)) {
+      this.#open.complete(buffer, offset, frameBytes);
+    }
     switch (fit) {
       case Fit.df:
       case Fit.nonDf:

@@ -11,6 +11,7 @@ import { MAX_DATAGRAM_BYTES } from '../../core/limits.js';
 import type { PeerName } from '../../core/peer-name.js';
 import type { Counters } from '../counters.js';
 import { DropReason } from '../drop-reason.js';
+import type { LargeFrame } from '../large-frame.js';
 import { type Link, NONCE_SEQUENCE_OFFSET } from '../link.js';
 import type { DatagramPort, Secretbox } from '../ports.js';
 import {
@@ -52,6 +53,9 @@ export class Sealer {
   readonly #datagrams: DatagramPort;
   readonly #secretbox: Secretbox;
   readonly #counters: Counters;
+  readonly #arenaView: DataView;
+  /** The arena's whole memory, of which a captured frame may be a part, too. */
+  readonly #arenaMemory: Uint8Array;
   /** Those with records come first, oldest first. BOUNDED by BUILDER_COUNT. */
   readonly #builders: Builder[] = [];
   #openCount = 0;
@@ -61,6 +65,9 @@ export class Sealer {
     this.#datagrams = modules.datagrams;
     this.#secretbox = modules.secretbox;
     this.#counters = modules.counters;
+    const { arena } = modules.datagrams;
+    this.#arenaView = new DataView(arena.buffer, arena.byteOffset, arena.byteLength);
+    this.#arenaMemory = new Uint8Array(arena.buffer);
     for (let i = 0; i < BUILDER_COUNT; i++) {
       const records = new Uint8Array(MAX_DATAGRAM_BYTES);
       this.#builders.push({ records, recordBytes: 0, link: null, df: false });
@@ -115,6 +122,57 @@ export class Sealer {
     copyBytes(buffer, offset, records, at, frameBytes);
     builder.recordBytes += recordBytes;
     return DropReason.none;
+  }
+
+  /**
+   * Takes the segments of a large frame, each for a datagram of its own.
+   * @returns false if they do not fit, or several fit one datagram; nothing has been done then.
+   */
+  appendLarge(
+    link: Link,
+    df: boolean,
+    source: PeerName,
+    destination: PeerName,
+    frame: LargeFrame,
+  ): boolean {
+    const { headerBytes, segmentBytes, count } = frame;
+    const fullBytes = RECORD_HEADER_BYTES + headerBytes + segmentBytes;
+    const maxPayload = link.forwarder.maxPayloadBytes;
+    const hardLimit = (df ? maxPayload : MAX_DATAGRAM_BYTES) - link.overheadBytes;
+    if (fullBytes > hardLimit || 2 * fullBytes <= maxPayload - link.overheadBytes) return false;
+    const waiting = this.#findOpen(link, df);
+    if (waiting !== null) this.#seal(waiting);
+    const { arena } = this.#datagrams;
+    const view = this.#arenaView;
+    for (let index = 0; index < count; index++) {
+      const payload = frame.payloadBytesOf(index);
+      const frameBytes = headerBytes + payload;
+      const recordBytes = RECORD_HEADER_BYTES + frameBytes;
+      const at = this.#reserve(link, recordBytes);
+      const records = at + link.headerBytes;
+      const frameAt = writeRecordHeader(arena, records, source, destination, frameBytes);
+      frame.writeHeader(view, frameAt, index, payload);
+      this.#copyPayload(frame, index, frameAt + headerBytes, payload);
+      if (!link.openChecksums) frame.complete(view, frameAt, payload);
+      this.#finish(link, df, at, recordBytes);
+    }
+    link.traffic.framesSent += count;
+    link.traffic.bytesSent += count * headerBytes + frame.payloadBytes;
+    noteSize(link, fullBytes);
+    return true;
+  }
+
+  #copyPayload(frame: LargeFrame, index: number, to: number, bytes: number): void {
+    const { buffer } = frame;
+    const from = frame.payloadOffsetOf(index);
+    const { arena } = this.#datagrams;
+    if (buffer.buffer !== arena.buffer) {
+      copyBytes(buffer, from, arena, to, bytes);
+      return;
+    }
+    // Within one memory a copy needs no view.
+    const start = buffer.byteOffset + from;
+    this.#arenaMemory.copyWithin(arena.byteOffset + to, start, start + bytes);
   }
 
   /**

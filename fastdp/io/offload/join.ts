@@ -4,20 +4,19 @@
  * but the first header: the frame is given as a list of pieces. Frames that do not fit the flow in
  * hand end it, so the order of frames never changes.
  *
- * Only segments whose checksum is right are joined, since the kernel takes a joined frame's word
+ * Only segments whose checksum is right, or open, are joined, since the kernel takes a joined frame's word
  * for it. Source: segmentation-offloads.rst of the kernel; the conditions are those of its own
  * receive offload.
  */
+import { foldSum, sumWords } from '../../checksum.js';
 import {
   ETHERTYPE_IPV4,
   ETHERTYPE_IPV6,
-  foldSum,
   GSO_TCPV4,
   GSO_TCPV6,
   IPV6_HEADER_BYTES,
   NEEDS_CHECKSUM,
   PROTOCOL_TCP,
-  sumWords,
   TCP_ACK,
   TCP_PSH,
   VNET_HEADER_BYTES,
@@ -27,6 +26,8 @@ import {
 const ETHERNET_BYTES = 14;
 const IPV4_BYTES = 20;
 const DF = 0x4000;
+/** Of TCP. */
+const CHECKSUM_FIELD = 16;
 /** The IP packet's length field is the limit. */
 const MAX_PACKET_BYTES = 65535;
 export const MAX_JOINED = 64;
@@ -46,7 +47,7 @@ export interface JoinedFrame {
 
 export interface JoinSink {
   /** @returns false if the frame was not taken. */
-  writeSingle(buffer: Uint8Array, offset: number, frameBytes: number): boolean;
+  writeSingle(buffer: Uint8Array, offset: number, frameBytes: number, mayBeOpen: boolean): boolean;
   writeJoined(buffer: Uint8Array, frame: JoinedFrame): boolean;
 }
 
@@ -56,6 +57,13 @@ export class FrameJoiner {
   readonly #headerView = new DataView(this.#header.buffer);
   readonly #pieceOffsets = new Int32Array(MAX_JOINED);
   readonly #pieceBytes = new Int32Array(MAX_JOINED);
+  readonly #joined = {
+    header: this.#header,
+    headerBytes: 0,
+    pieceOffsets: this.#pieceOffsets,
+    pieceBytes: this.#pieceBytes,
+    pieceCount: 0,
+  };
   // The buffer that frames wait in, and the flow in hand; count 0 means none.
   #buffer: Uint8Array | null = null;
   #view: DataView = new DataView(new ArrayBuffer(0));
@@ -69,6 +77,10 @@ export class FrameJoiner {
   #nextSequence = 0;
   #flags = 0;
   #firstVerified = false;
+  /** The first frame may have an open checksum. */
+  #mayBeOpen = false;
+  /** Of addresses and protocol. */
+  #flowSum = 0;
 
   constructor(sink: JoinSink) {
     this.#sink = sink;
@@ -83,18 +95,18 @@ export class FrameJoiner {
   }
 
   /** @returns false if the frame was refused at once; true for one that waits. */
-  write(buffer: Uint8Array, offset: number, frameBytes: number): boolean {
+  write(buffer: Uint8Array, offset: number, frameBytes: number, mayBeOpen: boolean): boolean {
     if (buffer === this.#buffer) {
       const tcp = this.#tcpOffset(offset, frameBytes);
       if (tcp > 0) {
-        if (this.#count > 0 && this.#append(offset, frameBytes, tcp)) return true;
+        if (this.#count > 0 && this.#append(offset, frameBytes, tcp, mayBeOpen)) return true;
         this.flush();
-        this.#begin(offset, frameBytes, tcp);
+        this.#begin(offset, frameBytes, tcp, mayBeOpen);
         return true;
       }
     }
     this.flush();
-    return this.#sink.writeSingle(buffer, offset, frameBytes);
+    return this.#sink.writeSingle(buffer, offset, frameBytes, mayBeOpen);
   }
 
   /** Writes what waits. */
@@ -104,17 +116,14 @@ export class FrameJoiner {
     this.#count = 0;
     const buffer = this.#buffer as Uint8Array;
     if (count === 1) {
-      this.#sink.writeSingle(buffer, this.#firstAt, this.#frameBytes);
+      this.#sink.writeSingle(buffer, this.#firstAt, this.#frameBytes, this.#mayBeOpen);
       return;
     }
     this.#finishHeader();
-    this.#sink.writeJoined(buffer, {
-      header: this.#header,
-      headerBytes: VNET_HEADER_BYTES + this.#headerBytes,
-      pieceOffsets: this.#pieceOffsets,
-      pieceBytes: this.#pieceBytes,
-      pieceCount: count,
-    });
+    const joined = this.#joined;
+    joined.headerBytes = VNET_HEADER_BYTES + this.#headerBytes;
+    joined.pieceCount = count;
+    this.#sink.writeJoined(buffer, joined);
   }
 
   /**
@@ -147,7 +156,7 @@ export class FrameJoiner {
     return headerBytes >= 20 && tcp + headerBytes < frameBytes ? tcp : 0;
   }
 
-  #begin(at: number, frameBytes: number, tcp: number): void {
+  #begin(at: number, frameBytes: number, tcp: number, mayBeOpen: boolean): void {
     const view = this.#view;
     this.#tcp = tcp;
     this.#isIpv6 = tcp !== ETHERNET_BYTES + IPV4_BYTES;
@@ -159,12 +168,13 @@ export class FrameJoiner {
     this.#nextSequence = (view.getUint32(at + tcp + 4) + this.#segmentBytes) >>> 0;
     this.#flags = view.getUint8(at + tcp + 13);
     this.#firstVerified = false;
+    this.#mayBeOpen = mayBeOpen;
     this.#pieceOffsets[0] = at + this.#headerBytes;
     this.#pieceBytes[0] = this.#segmentBytes;
   }
 
   /** @returns false if the segment does not continue the flow in hand. */
-  #append(at: number, frameBytes: number, tcp: number): boolean {
+  #append(at: number, frameBytes: number, tcp: number, mayBeOpen: boolean): boolean {
     const payload = frameBytes - this.#headerBytes;
     const last = this.#pieceBytes[this.#count - 1] as number;
     if (
@@ -182,10 +192,12 @@ export class FrameJoiner {
       return false;
     }
     if (!this.#firstVerified) {
-      if (!this.#checksumRight(this.#firstAt, this.#headerBytes + this.#segmentBytes)) return false;
+      this.#flowSum = this.#pseudoSum(this.#view, this.#firstAt);
+      const firstBytes = this.#headerBytes + this.#segmentBytes;
+      if (!this.#checksumRight(this.#firstAt, firstBytes, this.#mayBeOpen)) return false;
       this.#firstVerified = true;
     }
-    if (!this.#checksumRight(at, frameBytes)) return false;
+    if (!this.#checksumRight(at, frameBytes, mayBeOpen)) return false;
     this.#pieceOffsets[this.#count] = at + this.#headerBytes;
     this.#pieceBytes[this.#count] = payload;
     this.#count++;
@@ -195,38 +207,51 @@ export class FrameJoiner {
     return true;
   }
 
-  /** Compares all header words but lengths, identification, sequence number and checksums. */
+  /** Compares the headers but for lengths, identification, sequence number, PSH and checksums. */
   #sameHeader(at: number): boolean {
-    const view = this.#view;
     const first = this.#firstAt;
-    const tcp = this.#tcp;
-    const end = this.#headerBytes;
     const ip = ETHERNET_BYTES;
-    for (let i = 0; i < end; i += 2) {
-      if (view.getUint16(at + i) === view.getUint16(first + i)) continue;
-      const inIp = i - ip;
-      const inTcp = i - tcp;
-      if (inTcp === 4 || inTcp === 6 || inTcp === 16) continue;
-      // Data offset and flags: only PSH may differ.
-      if (inTcp === 12 && ((view.getUint16(at + i) ^ view.getUint16(first + i)) & ~TCP_PSH) === 0) {
-        continue;
-      }
-      if (inTcp < 0 && (this.#isIpv6 ? inIp === 4 : inIp === 2 || inIp === 4 || inIp === 10)) {
-        continue;
-      }
-      return false;
+    const tcp = this.#tcp;
+    const view = this.#view;
+    return (
+      this.#sameWords(at, first, 0, 12) &&
+      view.getUint32(at + ip) >>> 16 === view.getUint32(first + ip) >>> 16 &&
+      (this.#isIpv6
+        ? view.getUint16(at + ip + 2) === view.getUint16(first + ip + 2) &&
+          view.getUint16(at + ip + 6) === view.getUint16(first + ip + 6) &&
+          this.#sameWords(at, first, ip + 8, tcp)
+        : view.getUint16(at + ip + 6) === view.getUint16(first + ip + 6) &&
+          view.getUint16(at + ip + 8) === view.getUint16(first + ip + 8) &&
+          this.#sameWords(at, first, ip + 12, tcp)) &&
+      view.getUint32(at + tcp) === view.getUint32(first + tcp) &&
+      view.getUint32(at + tcp + 8) === view.getUint32(first + tcp + 8) &&
+      ((view.getUint32(at + tcp + 12) ^ view.getUint32(first + tcp + 12)) & ~(TCP_PSH << 16)) ===
+        0 &&
+      view.getUint16(at + tcp + 18) === view.getUint16(first + tcp + 18) &&
+      this.#sameWords(at, first, tcp + 20, this.#headerBytes)
+    );
+  }
+
+  /** Both start and end lie in the frame and are four bytes, or a multiple, apart. */
+  #sameWords(at: number, first: number, from: number, to: number): boolean {
+    const view = this.#view;
+    for (let i = from; i < to; i += 4) {
+      if (view.getInt32(at + i) !== view.getInt32(first + i)) return false;
     }
     return true;
   }
 
-  #checksumRight(at: number, frameBytes: number): boolean {
+  /** An open checksum is right, as it will be made by whoever completes it. */
+  #checksumRight(at: number, frameBytes: number, mayBeOpen: boolean): boolean {
     const view = this.#view;
     const ip = at + ETHERNET_BYTES;
     // The kernel checks a joined frame's IPv4 header against the checksum we make anew.
     if (!this.#isIpv6 && sumWords(view, ip, IPV4_BYTES) !== 0xffff) return false;
+    const tcp = at + this.#tcp;
     const tcpBytes = frameBytes - this.#tcp;
-    const sum = this.#pseudoSum(view, at) + tcpBytes + sumWords(view, at + this.#tcp, tcpBytes);
-    return foldSum(sum) === 0xffff;
+    const pseudo = this.#flowSum + tcpBytes;
+    if (mayBeOpen && view.getUint16(tcp + CHECKSUM_FIELD) === foldSum(pseudo)) return true;
+    return foldSum(pseudo + sumWords(view, tcp, tcpBytes)) === 0xffff;
   }
 
   /** Addresses and protocol, without the length. */
@@ -240,8 +265,9 @@ export class FrameJoiner {
     const view = this.#headerView;
     const source = this.#buffer as Uint8Array;
     const at = VNET_HEADER_BYTES;
-    for (let i = 0; i < this.#headerBytes; i++)
+    for (let i = 0; i < this.#headerBytes; i++) {
       header[at + i] = source[this.#firstAt + i] as number;
+    }
     const tcp = at + this.#tcp;
     const ip = at + ETHERNET_BYTES;
     const tcpBytes = this.#frameBytes - this.#tcp;

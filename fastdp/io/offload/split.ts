@@ -1,23 +1,20 @@
 /**
- * Makes plain frames of what a TAP device with offloads delivers: fills in open checksums, and
- * cuts large TCP frames into segments as the sender's interface would have. The segments are made
- * in place, each header written over the payload that has been handed on already.
- * Source: RFC 9293 section 3.1, RFC 8200 section 8.1,
- * Documentation/networking/segmentation-offloads.rst of the kernel.
+ * Makes plain frames of what a TAP device with offloads delivers. A large TCP frame is offered as a
+ * whole first; if nobody wants it so, it is cut into segments as the sender's interface would have
+ * done. The segments are made in place, each header written over the payload that has been handed
+ * on already. Open checksums of TCP and UDP stay open (see ../../open-checksum.ts), others are
+ * completed. Source: Documentation/networking/segmentation-offloads.rst of the kernel.
  */
+import { completeChecksum } from '../../checksum.js';
+import { LargeFrame } from '../../large-frame.js';
+import { OpenChecksum } from '../../open-checksum.js';
 import {
-  foldSum,
   GSO_ECN,
   GSO_NONE,
   GSO_TCPV4,
   GSO_TCPV6,
   NEEDS_CHECKSUM,
   networkOffset,
-  PROTOCOL_TCP,
-  sumWords,
-  TCP_CWR,
-  TCP_FIN,
-  TCP_PSH,
   VNET_HEADER_BYTES,
   VnetField,
 } from './vnet-header.js';
@@ -25,103 +22,72 @@ import {
 /** @returns false if the rest of the same large frame is not wanted. */
 export type FrameSink = (buffer: Uint8Array, offset: number, frameBytes: number) => boolean;
 
-/** Two VLAN tags, IPv6 and the longest TCP header take 122 bytes; extension headers some more. */
-const MAX_HEADER_BYTES = 256;
+/** Valid during the call. @returns false if it is to be cut. */
+export type LargeFrameSink = (frame: LargeFrame) => boolean;
 
 export class FrameSplitter {
-  readonly #header = new Uint8Array(MAX_HEADER_BYTES);
+  readonly #large = new LargeFrame();
+  readonly #open = new OpenChecksum();
 
   /**
    * @param bytes vnet header and frame together, at the start of the buffer; changed in place.
    * @returns frames handed on, or −1 if the description does not fit the frame (nothing done).
    */
-  split(buffer: Uint8Array, view: DataView, bytes: number, sink: FrameSink): number {
+  split(
+    buffer: Uint8Array,
+    view: DataView,
+    bytes: number,
+    sink: FrameSink,
+    onLarge?: LargeFrameSink,
+  ): number {
     const frameBytes = bytes - VNET_HEADER_BYTES;
     if (frameBytes < 14) return -1;
     const gsoType = view.getUint8(VnetField.gsoType) & ~GSO_ECN;
-    if (gsoType !== GSO_NONE) return this.#segment(buffer, view, gsoType, frameBytes, sink);
+    if (gsoType !== GSO_NONE) {
+      if (!this.#describe(buffer, view, gsoType, frameBytes)) return -1;
+      if (onLarge?.(this.#large) === true) return this.#large.count;
+      return this.#cut(view, sink);
+    }
     if ((view.getUint8(VnetField.flags) & NEEDS_CHECKSUM) !== 0) {
-      if (!completeChecksum(view, frameBytes)) return -1;
+      if (!this.#checkOpen(buffer, view, frameBytes)) return -1;
     }
     sink(buffer, VNET_HEADER_BYTES, frameBytes);
     return 1;
   }
 
-  #segment(
-    buffer: Uint8Array,
-    view: DataView,
-    gsoType: number,
-    frameBytes: number,
-    sink: FrameSink,
-  ): number {
-    if (gsoType !== GSO_TCPV4 && gsoType !== GSO_TCPV6) return -1;
-    const isIpv6 = gsoType === GSO_TCPV6;
-    const frameAt = VNET_HEADER_BYTES;
+  #describe(buffer: Uint8Array, view: DataView, gsoType: number, frameBytes: number): boolean {
+    if (gsoType !== GSO_TCPV4 && gsoType !== GSO_TCPV6) return false;
     const segmentBytes = view.getUint16(VnetField.gsoSize, true);
     const tcp = view.getUint16(VnetField.checksumStart, true);
-    const ip = networkOffset(view, frameAt, frameBytes);
-    if (tcp + 20 > frameBytes || tcp < ip + (isIpv6 ? 40 : 20) || segmentBytes === 0) return -1;
-    const headerBytes = tcp + (view.getUint8(frameAt + tcp + 12) >>> 4) * 4;
-    if (headerBytes < tcp + 20 || headerBytes > MAX_HEADER_BYTES) return -1;
-    const end = frameAt + frameBytes;
-    const payloadAt = frameAt + headerBytes;
-    if (payloadAt > end) return -1;
+    const ip = networkOffset(view, VNET_HEADER_BYTES, frameBytes);
+    const isIpv6 = gsoType === GSO_TCPV6;
+    const at = VNET_HEADER_BYTES;
+    return this.#large.describe(buffer, view, at, frameBytes, ip, tcp, segmentBytes, isIpv6);
+  }
 
-    // Everything that does not change from segment to segment is summed once.
-    const header = this.#header;
-    view.setUint16(frameAt + tcp + 16, 0);
-    for (let i = 0; i < headerBytes; i++) header[i] = buffer[frameAt + i] as number;
-    const sequence = view.getUint32(frameAt + tcp + 4);
-    const id = isIpv6 ? 0 : view.getUint16(frameAt + ip + 4);
-    const flags = view.getUint8(frameAt + tcp + 13);
-    let ipBase = 0;
-    if (!isIpv6) {
-      view.setUint16(frameAt + ip + 2, 0);
-      view.setUint16(frameAt + ip + 4, 0);
-      view.setUint16(frameAt + ip + 10, 0);
-      ipBase = sumWords(view, frameAt + ip, tcp - ip);
-    }
-    const addresses = frameAt + ip + (isIpv6 ? 8 : 12);
-    const tcpBase = PROTOCOL_TCP + sumWords(view, addresses, isIpv6 ? 32 : 8);
-    let count = 0;
-    for (let at = payloadAt; at < end || count === 0; at += segmentBytes) {
-      const payload = Math.min(segmentBytes, end - at);
-      const start = at - headerBytes;
-      const isFirst = count === 0;
-      const isLast = at + payload >= end;
-      for (let i = 0; i < headerBytes; i++) buffer[start + i] = header[i] as number;
-      const ipBytes = headerBytes - ip + payload;
-      if (isIpv6) {
-        view.setUint16(start + ip + 4, ipBytes - 40);
-      } else {
-        const segmentId = (id + count) & 0xffff;
-        view.setUint16(start + ip + 2, ipBytes);
-        view.setUint16(start + ip + 4, segmentId);
-        view.setUint16(start + ip + 10, ~foldSum(ipBase + ipBytes + segmentId) & 0xffff);
-      }
-      view.setUint32(start + tcp + 4, (sequence + at - payloadAt) >>> 0);
-      let segmentFlags = flags;
-      if (!isFirst) segmentFlags &= ~TCP_CWR;
-      if (!isLast) segmentFlags &= ~(TCP_FIN | TCP_PSH);
-      view.setUint8(start + tcp + 13, segmentFlags);
-      const tcpBytes = headerBytes - tcp + payload;
-      const sum = tcpBase + tcpBytes + sumWords(view, start + tcp, tcpBytes);
-      view.setUint16(start + tcp + 16, ~foldSum(sum) & 0xffff || 0xffff);
-      count++;
-      if (!sink(buffer, start, headerBytes + payload)) break;
+  #cut(view: DataView, sink: FrameSink): number {
+    const large = this.#large;
+    const { buffer, headerBytes, count } = large;
+    for (let index = 0; index < count; index++) {
+      const payload = large.payloadBytesOf(index);
+      const start = large.payloadOffsetOf(index) - headerBytes;
+      large.writeHeader(view, start, index, payload);
+      if (!sink(buffer, start, headerBytes + payload)) return index + 1;
     }
     return count;
   }
-}
 
-/** @returns false if the fields point outside the frame. */
-function completeChecksum(view: DataView, frameBytes: number): boolean {
-  const start = view.getUint16(VnetField.checksumStart, true);
-  const offset = view.getUint16(VnetField.checksumOffset, true);
-  if (start + offset + 2 > frameBytes) return false;
-  const at = VNET_HEADER_BYTES + start;
-  const sum = sumWords(view, at, frameBytes - start);
-  // Zero means "none" in UDP; its equal in ones' complement is always right.
-  view.setUint16(at + offset, ~sum & 0xffff || 0xffff);
-  return true;
+  /** @returns false if the fields point outside the frame. */
+  #checkOpen(buffer: Uint8Array, view: DataView, frameBytes: number): boolean {
+    const start = view.getUint16(VnetField.checksumStart, true);
+    const field = view.getUint16(VnetField.checksumOffset, true);
+    if (start + field + 2 > frameBytes) return false;
+    const open = this.#open;
+    if (open.find(buffer, VNET_HEADER_BYTES, frameBytes)) {
+      if (open.transport === start && open.field === field) return true;
+    }
+    // Nobody after us would recognise this one, e.g. that of a packet inside a tunnel.
+    completeChecksum(view, VNET_HEADER_BYTES + start, frameBytes - start, field);
+    return true;
+  }
 }

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { FrameJoiner, type JoinedFrame } from '../../../../../fastdp/io/offload/join.js';
 import { FrameSplitter } from '../../../../../fastdp/io/offload/split.js';
+import { OpenChecksum } from '../../../../../fastdp/open-checksum.js';
 import { hexList, type TcpFrame, tcpFrame } from './frames.js';
 
 interface Result {
@@ -14,7 +15,7 @@ interface Result {
 }
 
 /** Runs frames through a joiner; they lie in its stable buffer unless told otherwise. */
-function join(inputs: readonly Uint8Array[], stable = true): Result {
+function join(inputs: readonly Uint8Array[], stable = true, mayBeOpen = false): Result {
   const buffer = new Uint8Array(inputs.reduce((sum, frame) => sum + frame.length + 7, 0));
   const frames: Uint8Array[] = [];
   const writes: number[] = [];
@@ -33,7 +34,7 @@ function join(inputs: readonly Uint8Array[], stable = true): Result {
   let at = 0;
   for (const frame of inputs) {
     buffer.set(frame, at);
-    assert.ok(joiner.write(buffer, at, frame.length));
+    assert.ok(joiner.write(buffer, at, frame.length, mayBeOpen));
     at += frame.length + 7;
   }
   joiner.flush();
@@ -50,7 +51,9 @@ function cut(from: Uint8Array, joined: JoinedFrame, frames: Uint8Array[]): numbe
   const whole = new Uint8Array(Buffer.concat(parts));
   const view = new DataView(whole.buffer);
   const count = new FrameSplitter().split(whole, view, whole.length, (buffer, offset, bytes) => {
-    frames.push(buffer.slice(offset, offset + bytes));
+    const frame = buffer.slice(offset, offset + bytes);
+    new OpenChecksum().complete(frame, 0, bytes);
+    frames.push(frame);
     return true;
   });
   assert.equal(count, joined.pieceCount);
