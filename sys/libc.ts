@@ -98,6 +98,8 @@ export const Errno = {
   EBUSY: 16,
   ENODEV: 19,
   EINVAL: 22,
+  ENOSYS: 38,
+  ETIME: 62,
   EBADFD: 77,
   EMSGSIZE: 90,
   EOPNOTSUPP: 95,
