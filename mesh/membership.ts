@@ -24,6 +24,9 @@ import type { AdmittedSession, Session } from './session.js';
 /** Shown in status while it is news: another host answers to our own name. */
 const COLLISION_MEMORY_MS = 5 * 60_000;
 
+/** Collecting garbage visits some 15,000 links in a millisecond; the pause is a few times that. */
+const LINKS_PER_COLLECTION_PAUSE_MS = 5_000;
+
 /** Peers whose last session's end is remembered. */
 const MAX_REMEMBERED_ENDS = 256;
 
@@ -49,6 +52,7 @@ export class Membership {
   /** Why the last session with a peer ended; oldest first. BOUNDED by MAX_REMEMBERED_ENDS. */
   readonly #lastEnds = new Map<PeerName, { readonly code: string; readonly text: string }>();
   #terminationCount = 0;
+  #collectedMs = Number.NEGATIVE_INFINITY;
   #collision: { readonly text: string; readonly atMs: number } | null = null;
 
   constructor(options: MeshOptions, modules: MembershipModules) {
@@ -158,6 +162,7 @@ export class Membership {
   /** Removes peers that nothing leads to any more. */
   collectGarbage(nowMs: number): void {
     const { topology, topologyChannel, routes, updates, overlays } = this.#parts;
+    this.#collectedMs = nowMs;
     const { removed, selfChanged } = topology.collectGarbage();
     if (selfChanged) updates.request([this.#options.name], nowMs);
     if (removed.length === 0) return;
@@ -223,7 +228,8 @@ export class Membership {
     // Held from before the older connection ends, so that its end does not collect the peer.
     topology.retain(remotePeer);
     if (replaced !== null) this.close(replaced, duplicateOf(introduction), nowMs);
-    const knewRoute = routes.current(nowMs).unicast.has(remotePeer);
+    // If that can't be said at the moment, saying too much does no harm.
+    const knewRoute = routes.current(nowMs)?.unicast.has(remotePeer) ?? false;
     topology.addConnection({
       remotePeer,
       remoteTcpAddr: session.remoteAddr,
@@ -330,12 +336,15 @@ export class Membership {
   }
 
   #leaveTopology(session: AdmittedSession, nowMs: number): void {
-    const { topology, topologyChannel, routes } = this.#parts;
+    const { topology, topologyChannel, routes, updates } = this.#parts;
     const { name } = session.introduction;
     topology.release(name);
     topology.removeConnection(name);
     topologyChannel.touch();
-    this.collectGarbage(nowMs);
+    // At once, but for huge topologies that sessions come and go in all the time.
+    const pauseMs = Math.floor(routes.routes.linkCount / LINKS_PER_COLLECTION_PAUSE_MS);
+    if (nowMs - this.#collectedMs >= pauseMs) this.collectGarbage(nowMs);
+    else updates.requestCollection(nowMs);
     routes.request(nowMs);
   }
 

@@ -138,6 +138,7 @@ function countersOf(parts: MeshParts, moment: MeshMoment): Record<string, number
     ...gossip.counters,
     ...overlays.counters,
     'route-recalculations': routes.recalculations,
+    'gossip-broadcasts-unrouted': routes.walksRefused,
     'callers-waiting': moment.waitingCallers,
   };
 }

@@ -35,7 +35,7 @@ export function computeRoutes(view: TopologyView, self: PeerName): Routes {
   return new Routes(view, self);
 }
 
-/** Immutable, except that broadcast-all routes are computed when first asked for. */
+/** Immutable, except that broadcast-all routes and weights are computed when first asked for. */
 export class Routes {
   /** Strict: destination → next hop. No entry for ourselves. */
   readonly unicast: ReadonlyMap<PeerName, PeerName>;
@@ -47,8 +47,14 @@ export class Routes {
   readonly #indexOf: ReadonlyMap<PeerName, number>;
   readonly #self: number;
   readonly #all: Graph;
+  /**
+   * Steps that making these tables took, roughly; some 7000 take a millisecond. It grows with the
+   * links of the topology and with peers times our own neighbours.
+   */
+  readonly cost: number;
   /** BOUNDED by the number of known peers: unknown sources are not remembered. */
   readonly #broadcastAll = new Map<PeerName, readonly PeerName[]>();
+  #weighted: { readonly names: readonly PeerName[]; readonly weights: Int32Array } | null = null;
 
   constructor(view: TopologyView, self: PeerName) {
     const names = [...view.peers.keys()].sort((a, b) => a - b);
@@ -61,6 +67,18 @@ export class Routes {
     this.unicast = this.#unicastTable(strict);
     this.unicastAll = this.#unicastTable(this.#all);
     this.broadcast = this.#strictBroadcastTable(strict);
+    const neighbours = this.#neighbours(strict).length;
+    this.cost = all.targets.length + (names.length * neighbours) / 2;
+  }
+
+  /** Links between known peers: what `broadcastAll` may have to walk over. */
+  get linkCount(): number {
+    return this.#all.targets.length;
+  }
+
+  /** `broadcastAll` has its answer at hand. */
+  knowsBroadcastAll(source: PeerName): boolean {
+    return this.#broadcastAll.has(source) || !this.#indexOf.has(source);
   }
 
   /** All links: neighbours that get a broadcast of `source` from us. Unknown source: none. */
@@ -78,7 +96,8 @@ export class Routes {
 
   /** How many neighbours `randomNeighbours` picks. */
   randomNeighbourCount(except: PeerName | null): number {
-    return this.#needed(this.#weights(except).size);
+    const { names } = this.#weightedNeighbours();
+    return this.#needed(names.length - (except !== null && names.includes(except) ? 1 : 0));
   }
 
   /**
@@ -86,21 +105,19 @@ export class Routes {
    * @param except the neighbour the news came from; null for news of our own.
    */
   randomNeighbours(except: PeerName | null, random: Random): PeerName[] {
-    const weights = this.#weights(except);
-    const needed = this.#needed(weights.size);
+    const { names, weights } = this.#weightedNeighbours();
+    const left = weights.slice();
+    if (except !== null && names.includes(except)) left[names.indexOf(except)] = 0;
+    const needed = this.randomNeighbourCount(except);
+    let total = left.reduce((sum, weight) => sum + weight, 0);
     const picked: PeerName[] = [];
-    let total = 0;
-    for (const weight of weights.values()) total += weight;
     while (picked.length < needed) {
       let rest = Math.floor(random.float() * total);
-      for (const [neighbour, weight] of weights) {
-        rest -= weight;
-        if (rest >= 0) continue;
-        picked.push(neighbour);
-        weights.delete(neighbour);
-        total -= weight;
-        break;
-      }
+      let at = 0;
+      while (rest >= (left[at] as number)) rest -= left[at++] as number;
+      picked.push(names[at] as PeerName);
+      total -= left[at] as number;
+      left[at] = 0;
     }
     return picked;
   }
@@ -109,13 +126,14 @@ export class Routes {
     return Math.floor(Math.min(2 * Math.log2(this.unicastAll.size + 1), candidates));
   }
 
-  /** Neighbour → number of destinations whose first hop it is. */
-  #weights(except: PeerName | null): Map<PeerName, number> {
-    const weights = new Map<PeerName, number>();
-    for (const hop of this.unicastAll.values()) {
-      if (hop !== except) weights.set(hop, (weights.get(hop) ?? 0) + 1);
+  /** Neighbours that are a first hop, and to how many destinations each. */
+  #weightedNeighbours(): { readonly names: readonly PeerName[]; readonly weights: Int32Array } {
+    if (this.#weighted === null) {
+      const counts = new Map<PeerName, number>();
+      for (const hop of this.unicastAll.values()) counts.set(hop, (counts.get(hop) ?? 0) + 1);
+      this.#weighted = { names: [...counts.keys()], weights: Int32Array.from(counts.values()) };
     }
-    return weights;
+    return this.#weighted;
   }
 
   #neighbours(graph: Graph): number[] {

@@ -10,6 +10,11 @@ import type { Topology, UpdateResult } from './topology.js';
 
 export const TOPOLOGY_CHANNEL = 'topology';
 
+/** Up to this all goes in one message, as from the original. */
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+/** Larger ones are cut finer, since encoding a piece keeps everything else waiting. */
+const PIECE_BYTES = 1024 * 1024;
+
 /** Memory of one name in a set, roughly. */
 const BYTES_PER_NAME = 40;
 
@@ -35,7 +40,7 @@ export class TopologyNews implements GossipData {
   encode(): Iterable<Uint8Array> {
     const { topology, revision } = this.#source;
     if (this.#encodedRevision !== revision) {
-      const batches = topology.batches(this.#names);
+      const batches = topology.batches(this.#names, MAX_MESSAGE_BYTES);
       const first = batches.next();
       const second = batches.next();
       if (!second.done) return this.#pieces();
@@ -47,7 +52,7 @@ export class TopologyNews implements GossipData {
 
   *#pieces(): Iterable<Uint8Array> {
     const { topology } = this.#source;
-    for (const names of topology.batches(this.#names)) {
+    for (const names of topology.batches(this.#names, PIECE_BYTES)) {
       const payload = topology.encode(names);
       if (payload.length > 0) yield payload;
     }

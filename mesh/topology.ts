@@ -65,8 +65,6 @@ export interface CollectResult extends TopologyEffects {
 /** Connections over all entries: a full mesh of 1000 peers. An update beyond it is refused. */
 export const MAX_TOTAL_LINKS = 1_000_000;
 const MAX_VERSION = 2n ** 64n - 1n;
-/** Of one message, by the estimate of the codec. The largest possible entry fits as well. */
-const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
 interface MutableEntry extends PeerEntry {
   nickname: string;
@@ -232,15 +230,18 @@ export class Topology {
     return encodeTopology(entries);
   }
 
-  /** The known ones among the names, in groups whose entries fit one message each. */
-  *batches(names: Iterable<PeerName>): Generator<readonly PeerName[]> {
+  /**
+   * The known ones among the names, in groups whose entries take up to `maxBytes` each, by the
+   * upper bound of the codec. An entry that takes more is alone; the largest has some 8 MB.
+   */
+  *batches(names: Iterable<PeerName>, maxBytes: number): Generator<readonly PeerName[]> {
     let batch: PeerName[] = [];
     let bytes = 0;
     for (const name of names) {
       const entry = this.#peers.get(name);
       if (entry === undefined) continue;
       const size = maxEncodedBytes(entry);
-      if (batch.length > 0 && bytes + size > MAX_BATCH_BYTES) {
+      if (batch.length > 0 && bytes + size > maxBytes) {
         yield batch;
         batch = [];
         bytes = 0;

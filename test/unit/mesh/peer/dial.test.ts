@@ -313,7 +313,12 @@ test('a large topology is not looked through for every connection that ends', ()
     entry(p + 2, { connections: linkMap(Array.from({ length: 50 }, (_, i) => link(i + 2))) }),
   );
   const view = () => ({ ...world, self: 1 as PeerName, connectionCount: 0 });
-  const countingPeers = { [Symbol.iterator]: () => (looks++, peers[Symbol.iterator]()) };
+  const countingPeers = {
+    [Symbol.iterator]: () => {
+      looks++;
+      return peers[Symbol.iterator]();
+    },
+  };
   const dialer = new Dialer(
     { ownPort: 6783, discovery: true, connLimit: 0 },
     { random: seededRandom(1), view: () => ({ ...view(), peers: countingPeers }) },
