@@ -23,6 +23,8 @@ export interface HostActions {
   /** @throws {CommandFailure} if nothing could be started. */
   launch(request: LaunchRequest): Launched;
   isAlive(pid: number): boolean;
+  /** The process is a router of ours or of root, whatever answered the API may have claimed. */
+  isRouter(pid: number): boolean;
   /** Ends it without asking. */
   kill(pid: number): void;
   /** Removes bridge, interfaces, rules and database of a router that does not run. */

@@ -76,11 +76,14 @@ function handleSignals(log: Logger, end: (code: number) => void): void {
       end(0);
     });
   }
-  process.on('SIGQUIT', () => {
+  const describeState = (): void => {
     const resources = process.getActiveResourcesInfo().sort().join(' ');
     const { rss, heapUsed } = process.memoryUsage();
     log.info('state on request', { resources, rss, heapUsed, stack: new Error('here').stack });
-  });
+  };
+  process.on('SIGQUIT', describeState);
+  // Unhandled it would open Node's debugger on loopback, to every user of this host.
+  process.on('SIGUSR1', describeState);
   process.on('SIGPIPE', () => {});
   const fault = (error: unknown): void => {
     const stack = error instanceof Error ? error.stack : undefined;

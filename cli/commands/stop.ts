@@ -56,10 +56,19 @@ export const reset: Command = {
   },
 };
 
-/** Asks, waits, and ends it by force when it does not go. */
+/**
+ * Asks, waits, and ends it by force when it does not go. Any user may answer on the port while no
+ * router runs, and name the process of somebody else: then nothing is waited for or killed.
+ */
 async function stopRouter(router: RunningRouter, context: CommandContext): Promise<void> {
   const { client, host } = context;
   await call(client, { method: 'POST', path: '/stop' });
+  if (!host.isRouter(router.pid)) {
+    if (host.isAlive(router.pid)) {
+      context.note(`Warning: process ${router.pid} is no router; what answers there is not ours`);
+    }
+    return;
+  }
   const deadlineMs = host.nowMs() + STOP_TIMEOUT_MS;
   while (host.isAlive(router.pid)) {
     if (host.nowMs() > deadlineMs) {

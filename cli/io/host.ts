@@ -1,6 +1,6 @@
 /** What verbs do to this host, for real. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { HostActions, LaunchRequest } from '../host-actions.js';
@@ -19,6 +19,7 @@ export function createHostActions(): HostActions {
     launch: (request) =>
       serviceIsInstalled() ? launchService(request) : launchDaemon(request, WEAVER),
     isAlive,
+    isRouter,
     kill: (pid) => {
       process.kill(pid, 'SIGKILL');
     },
@@ -43,6 +44,16 @@ function isAlive(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     return !/^\d+ \(.*\) [ZX]/s.test(stat);
+  } catch {
+    return false;
+  }
+}
+
+/** By its title, which conceal.ts of the router sets, and its owner. */
+function isRouter(pid: number): boolean {
+  try {
+    const title = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')[0];
+    return title === 'weaver' && statSync(`/proc/${pid}`).uid === process.getuid?.();
   } catch {
     return false;
   }

@@ -4,7 +4,7 @@
  */
 import { chmodSync, existsSync, mkdirSync, unlinkSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { connect } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { errorCode, WeaveError } from '../../../core/errors.js';
 import type { ListenAddress } from '../../config.js';
@@ -38,7 +38,9 @@ export async function listen(
   server.on('clientError', (error: Error & { code?: string }, socket) => {
     onMalformed(error.code ?? 'unknown');
     const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : null;
-    if (socket.writable) socket.end(`HTTP/1.1 ${status ?? '400 Bad Request'}\r\n\r\n`);
+    // Not only ended: one that never closes its side would keep its place among the connections.
+    if (socket.writable) socket.write(`HTTP/1.1 ${status ?? '400 Bad Request'}\r\n\r\n`);
+    if (socket instanceof Socket) socket.destroySoon();
     else socket.destroy();
   });
   const shown = addressText(address);

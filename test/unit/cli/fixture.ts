@@ -27,6 +27,7 @@ export class FakeHost implements HostActions {
   /** Called at each sleep, to let something happen meanwhile. */
   onSleep: () => void | Promise<void> = () => {};
   alive = false;
+  router = true;
   killed: number[] = [];
   problems: string[] = [];
   cleanUps = 0;
@@ -43,6 +44,10 @@ export class FakeHost implements HostActions {
 
   isAlive() {
     return this.alive;
+  }
+
+  isRouter() {
+    return this.router;
   }
 
   kill(pid: number) {

@@ -116,6 +116,17 @@ test('a router that does not stop is killed', async (t) => {
   assert.deepEqual(host.killed, [42]);
 });
 
+test('whoever answers may name any process: only a router is killed', async (t) => {
+  const { control, host, weave } = await fixture(t);
+  withPid(control, 1);
+  host.alive = true;
+  host.router = false;
+  const { code, stderr } = await weave(['stop']);
+  assert.equal(code, 0);
+  assert.match(stderr, /process 1 is no router/);
+  assert.deepEqual(host.killed, []);
+});
+
 test('stop without a router is no failure', async (t) => {
   const { weave } = await fixture(t, false);
   const stderr = 'Weave is not running (ignore on Kubernetes).\n';

@@ -263,13 +263,28 @@ test('the socket is for its owner only, stale ones are replaced, live ones respe
     message: /something else listens/,
   });
 
-  // Bytes that are no HTTP are counted.
+  // Bytes that are no HTTP are counted, and who sends them can't keep the connection open.
+  await new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () =>
+      socket.write('garbage\r\n\r\n'),
+    );
+    socket.once('end', () => {
+      // What comes after the end of our connection is answered with a reset.
+      const insist = setInterval(() => socket.write('more'), 10);
+      socket.once('close', () => {
+        clearInterval(insist);
+        resolve(null);
+      });
+      socket.on('error', () => {});
+    });
+    socket.resume();
+  });
   await new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => socket.write('garbage\r\n\r\n'));
     socket.once('close', resolve);
     socket.resume();
   });
-  assert.equal(first.counters.rejections()['malformed'], 1);
+  assert.equal(first.counters.rejections()['malformed'], 2);
 
   const stop = await client.request({ method: 'POST', path: '/stop' });
   assert.equal(stop.status, 202);
