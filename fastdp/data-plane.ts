@@ -225,6 +225,7 @@ export class DataPlane {
       datagramsSealed,
       datagramsOpened,
       macMoves: this.#macs.moves,
+      mssClamped: this.#counters.mssClamped,
     };
   }
 

@@ -30,4 +30,5 @@ export interface DataPlaneStatus {
   readonly datagramsSealed: number;
   readonly datagramsOpened: number;
   readonly macMoves: number;
+  readonly mssClamped: number;
 }

@@ -181,6 +181,7 @@ export interface ReportExtras {
     readonly DatagramsSealed: number;
     readonly DatagramsOpened: number;
     readonly MacMoves: number;
+    readonly MssClamped: number;
     /** `io_uring` or `syscalls`, and why. */
     readonly Engine: string;
     readonly EngineReason: string;

@@ -210,6 +210,7 @@ function buildExtras(input: ReportInput): ReportExtras {
             DatagramsSealed: dataPlane.datagramsSealed,
             DatagramsOpened: dataPlane.datagramsOpened,
             MacMoves: dataPlane.macMoves,
+            MssClamped: dataPlane.mssClamped,
             ...reportOffloads(input.offloads ?? []),
             Drops: mapOf(dataPlane.drops),
             Traffic: presentList(

@@ -13,6 +13,7 @@ import type { Link } from '../link.js';
 import { OpenChecksum } from '../open-checksum.js';
 import type { Routes } from '../routes.js';
 import { MAX_FRAME_BYTES } from '../wire.js';
+import { clampMss } from './clamp-mss.js';
 import { Fit, type FragmentSink, fitFrame, fragmentFrame } from './fragment.js';
 import type { Sealer } from './seal.js';
 
@@ -150,6 +151,8 @@ export class FrameForwarding implements FragmentSink {
     if (forwarder.remotePort === 0) return DropReason.noAddress;
     const mtu = forwarder.mtu;
     const trusted = forwarder.stackFragmentationTrusted;
+    const checksum = info.mayBeOpen ? this.#open : null;
+    if (clampMss(info, buffer, offset, frameBytes, mtu, checksum)) this.#counters.mssClamped += 1;
     const fit = fitFrame(info, frameBytes, mtu, trusted, isBroadcast);
     const goesWhole = fit === Fit.df || fit === Fit.nonDf;
     if (info.mayBeOpen && !(goesWhole && link.openChecksums)) {

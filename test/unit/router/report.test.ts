@@ -95,6 +95,7 @@ const dataPlane: DataPlaneStatus = {
   datagramsSealed: 13,
   datagramsOpened: 14,
   macMoves: 1,
+  mssClamped: 0,
 };
 
 function input(changed: Partial<ReportInput> = {}): ReportInput {
