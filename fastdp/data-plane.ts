@@ -63,6 +63,7 @@ export class DataPlane {
   readonly #sealer: Sealer;
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
+  readonly #relay: RecordRelay;
   /** By connection. BOUNDED by the connection limit, which the mesh keeps. */
   readonly #links = new Map<number, Link>();
   /** Links whose forwarder may want something. BOUNDED by the links. */
@@ -92,6 +93,7 @@ export class DataPlane {
       { localPeer, strictSource: options.strictSource ?? true },
       { macs, tap, forwarding, counters, routes },
     );
+    this.#relay = relay;
     forwarding.onAnswer = (buffer, frameBytes, source, destination) =>
       relay.handleAnswer(buffer, frameBytes, source, destination, this.#nowMs);
     this.#outbound = new Outbound(options, { macs, forwarding, counters });
@@ -100,6 +102,7 @@ export class DataPlane {
   }
 
   setForwarding(tables: ForwardingTables): void {
+    this.#relay.endRun();
     this.#routes.setTables(tables);
   }
 
@@ -138,6 +141,7 @@ export class DataPlane {
   stop(connId: number): void {
     const link = this.#links.get(connId);
     if (link === undefined) return;
+    this.#relay.endRun();
     this.#links.delete(connId);
     this.#dirty.delete(link);
     this.#detach(link);
@@ -147,6 +151,7 @@ export class DataPlane {
 
   /** The peer left the topology. Its traffic is forgotten too unless it still is a neighbour. */
   forgetPeer(peer: PeerName): void {
+    this.#relay.endRun();
     this.#macs.forgetPeer(peer);
     for (const link of this.#links.values()) if (link.remotePeer === peer) return;
     this.#counters.forgetPeer(peer);
@@ -181,6 +186,7 @@ export class DataPlane {
   /** The end of a batch: everything taken so far leaves for the kernel. */
   flush(nowMs: number): void {
     this.#nowMs = nowMs;
+    this.#relay.endRun();
     this.#sealer.sealAll();
     this.#datagrams.flush();
     for (let round = 0; round < MAX_FLUSH_ROUNDS && this.#dirty.size > 0; round++) {

@@ -19,6 +19,8 @@ export class Routes {
   #lastDestination = -1;
   #lastLink: Link | null = null;
   #lastKnown = -1;
+  #lastPeer = -1;
+  #lastPeerLink: Link | undefined;
 
   constructor(localPeer: PeerName) {
     this.#localPeer = localPeer;
@@ -41,7 +43,10 @@ export class Routes {
   }
 
   linkOf(peer: PeerName): Link | undefined {
-    return this.#links.get(peer);
+    if (peer === this.#lastPeer) return this.#lastPeerLink;
+    this.#lastPeerLink = this.#links.get(peer);
+    this.#lastPeer = peer;
+    return this.#lastPeerLink;
   }
 
   isKnown(peer: PeerName): boolean {
@@ -84,5 +89,7 @@ export class Routes {
     this.#lastDestination = -1;
     this.#lastLink = null;
     this.#lastKnown = -1;
+    this.#lastPeer = -1;
+    this.#lastPeerLink = undefined;
   }
 }

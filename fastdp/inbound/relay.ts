@@ -15,7 +15,8 @@ import {
   type RecordSink,
   readU32,
 } from '../wire.js';
-import { type WriteModules, writeFrame } from './write.js';
+import { FlowRun } from './flow-run.js';
+import { type WriteModules, writeFrame, writeNext } from './write.js';
 
 export interface RelayOptions {
   readonly localPeer: PeerName;
@@ -36,6 +37,7 @@ export class RecordRelay implements RecordSink {
   #sourceIp = 0;
   #sourcePort = 0;
   #nowMs = 0;
+  readonly #run = new FlowRun();
   /** The forwarder of the datagram in hand was told something and may want to act. */
   #toldForwarder = false;
 
@@ -57,6 +59,11 @@ export class RecordRelay implements RecordSink {
     return this.#toldForwarder;
   }
 
+  /** What is known about peers and addresses may change now. */
+  endRun(): void {
+    this.#run.end();
+  }
+
   handleRecord(
     buffer: Uint8Array,
     offset: number,
@@ -65,6 +72,14 @@ export class RecordRelay implements RecordSink {
     destination: PeerName,
   ): void {
     const { counters } = this.#modules;
+    const link = this.#link as Link;
+    if (this.#run.continues(buffer, offset, frameBytes, link, this.#sourceIp)) {
+      link.traffic.framesReceived += 1;
+      link.traffic.bytesReceived += frameBytes;
+      writeNext(this.#modules, buffer, offset, frameBytes, link.openChecksums);
+      return;
+    }
+    this.#run.end();
     counters.drop(this.#handle(buffer, offset, frameBytes, source, destination));
   }
 
@@ -116,7 +131,10 @@ export class RecordRelay implements RecordSink {
     link.traffic.bytesReceived += frameBytes;
     if (destination === localPeer) {
       const nowMs = this.#nowMs;
-      writeFrame(this.#modules, localPeer, info, buffer, offset, frameBytes, source, link, nowMs);
+      const modules = this.#modules;
+      if (writeFrame(modules, localPeer, info, buffer, offset, frameBytes, source, link, nowMs)) {
+        this.#run.begin(buffer, offset, link, this.#sourceIp);
+      }
     } else {
       // The forwarding stage counts what it drops.
       forwarding.unicast(info, buffer, offset, frameBytes, source, destination, link);

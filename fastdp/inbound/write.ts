@@ -18,7 +18,10 @@ export interface WriteModules {
   readonly counters: Counters;
 }
 
-/** @param from link it came over; null for an answer this router made itself. */
+/**
+ * @param from link it came over; null for an answer this router made itself.
+ * @returns true if the frame was for our bridge alone.
+ */
 export function writeFrame(
   modules: WriteModules,
   localPeer: PeerName,
@@ -29,12 +32,25 @@ export function writeFrame(
   source: PeerName,
   from: Link | null,
   nowMs: number,
-): void {
+): boolean {
   const { macs, tap, forwarding, counters } = modules;
   // Learnt before the bridge sees the frame, so that it is known as ours if it comes back.
   macs.learnRemote(info.sourceMac, source, nowMs);
   if (tap.write(buffer, offset, frameBytes, info.mayBeOpen)) counters.framesInjected += 1;
   else counters.drop(DropReason.tapRefused);
-  if (macs.lookup(info.destinationMac) === localPeer) return;
+  if (macs.lookup(info.destinationMac) === localPeer) return true;
   forwarding.broadcast(info, buffer, offset, frameBytes, source, from);
+  return false;
+}
+
+/** A further frame of a run for our bridge alone; its address has been learnt with the first. */
+export function writeNext(
+  { tap, counters }: WriteModules,
+  buffer: Uint8Array,
+  offset: number,
+  frameBytes: number,
+  mayBeOpen: boolean,
+): void {
+  if (tap.write(buffer, offset, frameBytes, mayBeOpen)) counters.framesInjected += 1;
+  else counters.drop(DropReason.tapRefused);
 }

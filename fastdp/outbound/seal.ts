@@ -56,6 +56,10 @@ export class Sealer {
   readonly #arenaView: DataView;
   /** The arena's whole memory, of which a captured frame may be a part, too. */
   readonly #arenaMemory: Uint8Array;
+  readonly #arenaOffset: number;
+  /** The buffer that large frames lie in, and where it lies in that memory; −1: elsewhere. */
+  #source: Uint8Array | null = null;
+  #sourceOffset = -1;
   /** Those with records come first, oldest first. BOUNDED by BUILDER_COUNT. */
   readonly #builders: Builder[] = [];
   #openCount = 0;
@@ -68,6 +72,7 @@ export class Sealer {
     const { arena } = modules.datagrams;
     this.#arenaView = new DataView(arena.buffer, arena.byteOffset, arena.byteLength);
     this.#arenaMemory = new Uint8Array(arena.buffer);
+    this.#arenaOffset = arena.byteOffset;
     for (let i = 0; i < BUILDER_COUNT; i++) {
       const records = new Uint8Array(MAX_DATAGRAM_BYTES);
       this.#builders.push({ records, recordBytes: 0, link: null, df: false });
@@ -165,14 +170,21 @@ export class Sealer {
   #copyPayload(frame: LargeFrame, index: number, to: number, bytes: number): void {
     const { buffer } = frame;
     const from = frame.payloadOffsetOf(index);
-    const { arena } = this.#datagrams;
-    if (buffer.buffer !== arena.buffer) {
-      copyBytes(buffer, from, arena, to, bytes);
+    if (buffer !== this.#source) this.#locate(buffer);
+    if (this.#sourceOffset < 0) {
+      copyBytes(buffer, from, this.#datagrams.arena, to, bytes);
       return;
     }
     // Within one memory a copy needs no view.
-    const start = buffer.byteOffset + from;
-    this.#arenaMemory.copyWithin(arena.byteOffset + to, start, start + bytes);
+    const start = this.#sourceOffset + from;
+    this.#arenaMemory.copyWithin(this.#arenaOffset + to, start, start + bytes);
+  }
+
+  /** Asking an array for its memory is slow, so it is asked once for each buffer. */
+  #locate(buffer: Uint8Array): void {
+    this.#source = buffer;
+    const isPart = buffer.buffer === this.#arenaMemory.buffer;
+    this.#sourceOffset = isPart ? buffer.byteOffset : -1;
   }
 
   /**
