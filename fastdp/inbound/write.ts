@@ -36,6 +36,11 @@ export function writeFrame(
   const { macs, tap, forwarding, counters } = modules;
   // Learnt before the bridge sees the frame, so that it is known as ours if it comes back.
   macs.learnRemote(info.sourceMac, source, nowMs);
+  if (info.mayBeOpen && macs.lookup(info.destinationMac) !== localPeer) {
+    // The frame may wait in place to be written while it goes on to others, some of whom need a
+    // complete checksum: it is completed before it is described to the device.
+    forwarding.completeChecksum(buffer, offset, frameBytes);
+  }
   if (tap.write(buffer, offset, frameBytes, info.mayBeOpen)) counters.framesInjected += 1;
   else counters.drop(DropReason.tapRefused);
   if (macs.lookup(info.destinationMac) === localPeer) return true;

@@ -12,6 +12,7 @@ import { errnoName } from '../../sys/libc.js';
 import { PollSet } from '../../sys/poll.js';
 import type { UdpPair } from '../../sys/udp.js';
 import { ReceiveBatch } from '../../sys/udp-receive-batch.js';
+import type { Uring } from '../../sys/uring.js';
 import { DataPlane } from '../data-plane.js';
 import { DropReason } from '../drop-reason.js';
 import type { LargeFrame } from '../large-frame.js';
@@ -40,6 +41,8 @@ const WAKE_SLOT = 2;
 export interface LoopModules {
   readonly udp: UdpPair;
   readonly offloads: Offloads;
+  /** null if frames are written by a call each. */
+  readonly ring: Uring | null;
   readonly wake: EventFd;
   readonly secretbox: Secretbox & { readonly library: string };
   readonly aead: AeadFactory & { readonly library: string };
@@ -97,7 +100,12 @@ export class DataPlaneLoop {
     this.#nowMs = modules.nowMs();
     this.#logTokens = new TokenBucket({ capacity: 10, refillMs: 1000 }, this.#nowMs);
     const { offloads } = modules;
-    const tapOptions = { name: options.tapName, persist: options.persistTap ?? false, offloads };
+    const tapOptions = {
+      name: options.tapName,
+      persist: options.persistTap ?? false,
+      offloads,
+      ring: modules.ring,
+    };
     this.#udp = new UdpPort(modules.udp, offloads.enabled('udp-segment'));
     const onEvent = (event: DeviceEvent): void => modules.report({ type: 'device', event });
     this.#tap = new TapDevice(tapOptions, onEvent, this.#udp.captureMemory);
@@ -260,6 +268,7 @@ export class DataPlaneLoop {
         rounds: this.#rounds,
         tapReads: this.#tap.reads,
         tapWrites: this.#tap.writes,
+        tapWriteBatches: this.#tap.writeBatches,
         tapWriteFailures: this.#tap.writeFailures,
         tapMalformed: this.#tap.malformed,
         tapReopens: this.#tap.reopens,

@@ -11,10 +11,12 @@ import { loadAead } from '../../sys/libcrypto.js';
 import { enterNetns } from '../../sys/netns.js';
 import { loadSecretbox } from '../../sys/secretbox.js';
 import { UdpPair } from '../../sys/udp.js';
+import { openUring, type Uring } from '../../sys/uring.js';
 import { DataPlaneLoop } from './data-plane-loop.js';
 import { Heartbeat } from './heartbeat.js';
 import type { Command, LogLevel, Report, SleeveOptions } from './messages.js';
 import { Offloads } from './offloads.js';
+import { RING_ENTRIES } from './tap-writer.js';
 
 /** What the main thread hands over at start. */
 export interface WorkerStart {
@@ -39,6 +41,18 @@ const log: Logger = {
   debug: logAt('debug'),
 };
 
+/** @returns null, with the reason noted, if frames are to be written by a call each. */
+function openRing(offloads: Offloads): Uring | null {
+  if (!offloads.enabled('io-uring')) return null;
+  const ring = openUring(RING_ENTRIES);
+  if (typeof ring === 'string') {
+    offloads.withdraw('io-uring', ring);
+    return null;
+  }
+  offloads.confirm('io-uring', 'the kernel allows it');
+  return ring;
+}
+
 /** @throws {WeaveError} with a text for the user. */
 async function open(): Promise<DataPlaneLoop> {
   const { options } = start;
@@ -57,6 +71,7 @@ async function open(): Promise<DataPlaneLoop> {
     const loop = new DataPlaneLoop(options, {
       udp,
       offloads,
+      ring: openRing(offloads),
       wake: new EventFd(start.wakeFd),
       secretbox,
       aead,

@@ -52,6 +52,8 @@ export interface IoCounters {
   readonly rounds: number;
   readonly tapReads: number;
   readonly tapWrites: number;
+  /** Calls of io_uring that wrote several frames each. */
+  readonly tapWriteBatches: number;
   /** Frames lost because the device was down, gone or out of memory. */
   readonly tapWriteFailures: number;
   /** Captured frames that contradict the device's own description of them. */

@@ -10,14 +10,14 @@ import { Tap } from '../../sys/tap.js';
 import { OpenChecksum } from '../open-checksum.js';
 import type { TapPort } from '../ports.js';
 import type { DeviceEvent } from './messages.js';
-import { FrameJoiner, type JoinedFrame, type JoinSink, MAX_JOINED } from './offload/join.js';
+import { FrameJoiner, type JoinedFrame, type JoinSink } from './offload/join.js';
 import { type FrameSink, FrameSplitter, type LargeFrameSink } from './offload/split.js';
 import { NEEDS_CHECKSUM, VNET_HEADER_BYTES, VnetField } from './offload/vnet-header.js';
 import type { Offloads } from './offloads.js';
+import { TapWriter, type WriteRing } from './tap-writer.js';
 
 /** Vnet header and the largest frame: an IP packet of 65 535 bytes, Ethernet header, VLAN tags. */
 export const CAPTURE_BYTES = VNET_HEADER_BYTES + 65535 + 14 + 8;
-const IOVEC_BYTES = 16;
 const REOPEN_MS = 1000;
 
 export interface TapDeviceOptions {
@@ -25,6 +25,8 @@ export interface TapDeviceOptions {
   readonly persist: boolean;
   /** What the device may do of `tap-checksum`, `tap-segmentation` and `tap-join`. */
   readonly offloads: Offloads;
+  /** For writing many frames by one call; the device closes it. */
+  readonly ring?: WriteRing | null;
 }
 
 export class TapDevice implements TapPort {
@@ -41,12 +43,12 @@ export class TapDevice implements TapPort {
   readonly #splitter = new FrameSplitter();
   readonly #joiner: FrameJoiner;
   readonly #addresses = new AddressCache();
-  readonly #headerAddresses = new AddressCache();
-  /** Pieces of the frame to be written; the first is the vnet header. */
-  readonly #iovecs = new Memory((MAX_JOINED + 1) * IOVEC_BYTES);
   readonly #noHeader = new Memory(VNET_HEADER_BYTES);
   /** For a frame of its own with an open checksum. */
   readonly #openHeader = new Memory(VNET_HEADER_BYTES);
+  readonly #writer: TapWriter;
+  /** Frames in it stay in place until `flush`. */
+  #stableBuffer: Uint8Array | null = null;
   readonly #open = new OpenChecksum();
   /** 0 if frames are plain. */
   readonly #vnetBytes: number;
@@ -79,6 +81,17 @@ export class TapDevice implements TapPort {
       writeJoined: (buffer, frame) => this.#writeJoined(buffer, frame),
     };
     this.#joiner = new FrameJoiner(sink);
+    this.#writer = new TapWriter({
+      ring: options.ring ?? null,
+      onResult: (result) => this.#handleWritten(result),
+      onRingLost: (reason) => options.offloads.fail('io-uring', reason),
+    });
+    this.#writer.setDevice(this.#tap.fd);
+  }
+
+  /** Calls of io_uring that wrote several frames each. */
+  get writeBatches(): number {
+    return this.#writer.batches;
   }
 
   /** As the kernel has it. */
@@ -98,9 +111,10 @@ export class TapDevice implements TapPort {
 
   /**
    * Frames written from this buffer stay in place until `flush`, and may wait until then to be
-   * joined.
+   * joined, or written together.
    */
   setStableBuffer(buffer: Uint8Array): void {
+    this.#stableBuffer = buffer;
     this.#joiner.setStableBuffer(buffer);
   }
 
@@ -128,16 +142,17 @@ export class TapDevice implements TapPort {
     return true;
   }
 
-  /** @returns true also for a frame that waits to be joined; `flush` writes it. */
+  /** @returns true also for a frame that waits; `flush` writes it. */
   write(buffer: Uint8Array, offset: number, frameBytes: number, mayBeOpen: boolean): boolean {
     if (this.#tap === null || offset < 0 || offset + frameBytes > buffer.length) return false;
     if (!this.#joins) return this.#writeSingle(buffer, offset, frameBytes, mayBeOpen);
     return this.#joiner.write(buffer, offset, frameBytes, mayBeOpen);
   }
 
-  /** Writes what waits to be joined. */
+  /** Writes what waits. */
   flush(): void {
     this.#joiner.flush();
+    this.#writer.flush();
   }
 
   /** Tries to make the device anew if it is lost. */
@@ -145,6 +160,7 @@ export class TapDevice implements TapPort {
     if (this.#tap !== null || nowMs < this.#reopenAtMs) return;
     try {
       this.#tap = openTap(this.#options);
+      this.#writer.setDevice(this.#tap.fd);
       this.reopens++;
       this.#isDown = false;
       this.#lostCode = '';
@@ -155,6 +171,7 @@ export class TapDevice implements TapPort {
   }
 
   close(): void {
+    this.#writer.close();
     this.#tap?.close();
     this.#tap = null;
     this.#reopenAtMs = Number.POSITIVE_INFINITY;
@@ -162,6 +179,7 @@ export class TapDevice implements TapPort {
 
   /** Reading fails for good only when the interface has been deleted under us. */
   #fail(errorNumber: number, nowMs: number): void {
+    this.#writer.setDevice(-1);
     this.#tap?.close();
     this.#tap = null;
     this.#lose(errnoName(errorNumber), nowMs);
@@ -186,9 +204,9 @@ export class TapDevice implements TapPort {
       if (this.#vnetBytes === 0) this.#open.complete(buffer, offset, frameBytes);
       else if (this.#open.find(buffer, offset, frameBytes)) header = this.#describeOpen();
     }
-    this.#setPiece(0, header.address, this.#vnetBytes);
-    this.#setPiece(1, this.#addresses.of(buffer) + offset, frameBytes);
-    return this.#writePieces(2);
+    this.#writer.begin(header.bytes, this.#vnetBytes);
+    this.#writer.add(this.#addresses.of(buffer) + offset, frameBytes);
+    return this.#writer.end(buffer === this.#stableBuffer);
   }
 
   /** The header of a frame whose open checksum has just been found. */
@@ -201,31 +219,24 @@ export class TapDevice implements TapPort {
 
   #writeJoined(buffer: Uint8Array, frame: JoinedFrame): boolean {
     const base = this.#addresses.of(buffer);
-    this.#setPiece(0, this.#headerAddresses.of(frame.header), frame.headerBytes);
+    this.#writer.begin(frame.header, frame.headerBytes);
     for (let i = 0; i < frame.pieceCount; i++) {
       const address = base + (frame.pieceOffsets[i] as number);
-      this.#setPiece(i + 1, address, frame.pieceBytes[i] as number);
+      this.#writer.add(address, frame.pieceBytes[i] as number);
     }
-    return this.#writePieces(frame.pieceCount + 1);
+    return this.#writer.end(true);
   }
 
-  #setPiece(index: number, address: number, bytes: number): void {
-    this.#iovecs.setWord(index * IOVEC_BYTES, address);
-    this.#iovecs.setWord(index * IOVEC_BYTES + 8, bytes);
-  }
-
-  #writePieces(count: number): boolean {
-    if (this.#tap === null) return false;
-    const written = this.#tap.writePieces(this.#iovecs.address, count);
+  /** @param written bytes of a frame, or a negative error number. */
+  #handleWritten(written: number): void {
     if (written >= 0) {
       this.writes++;
       if (this.#isDown) this.#setDown(false);
-      return true;
+      return;
     }
     this.writeFailures++;
     // A deleted device is noticed by the next read, which poll asks for.
     if (written === -Errno.EIO || written === -Errno.ENETDOWN) this.#setDown(true);
-    return false;
   }
 
   #setDown(isDown: boolean): void {

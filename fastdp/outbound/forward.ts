@@ -123,6 +123,11 @@ export class FrameForwarding implements FragmentSink {
     return result;
   }
 
+  /** Completes the frame's checksum in place if it is open. */
+  completeChecksum(buffer: Uint8Array, offset: number, frameBytes: number): void {
+    this.#open.complete(buffer, offset, frameBytes);
+  }
+
   handleFragment(buffer: Uint8Array, frameBytes: number): boolean {
     this.#fragmentResult = this.#sealer.append(
       this.#fragmentLink as Link,
