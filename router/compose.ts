@@ -305,7 +305,8 @@ function lazyMetrics(): () => Promise<RouterMetrics> {
   let metrics: Promise<RouterMetrics> | null = null;
   return () => {
     metrics ??= import('./metrics.js').then(
-      ({ RouterMetrics }) => new RouterMetrics({ eventLoopDelay, withProcessMetrics: true }),
+      ({ RouterMetrics }) =>
+        new RouterMetrics({ eventLoopDelay, processMetrics: { usedBefore: process.cpuUsage() } }),
     );
     return metrics;
   };

@@ -21,8 +21,11 @@ export interface EventLoopDelay {
 
 export interface MetricsModules {
   readonly eventLoopDelay: EventLoopDelay;
-  /** Values of process_* and of the runtime; tests leave them out. */
-  readonly withProcessMetrics: boolean;
+  /** Values of process_* and of the runtime, null for none. */
+  readonly processMetrics: {
+    /** Processor time of this process before this call, microseconds: the library starts at 0. */
+    readonly usedBefore: { readonly user: number; readonly system: number };
+  } | null;
 }
 
 /** Counters of the control plane that tell how introductions ended: `handshake-` and the code. */
@@ -40,7 +43,7 @@ export class RouterMetrics {
 
   constructor(modules: MetricsModules) {
     this.#eventLoopDelay = modules.eventLoopDelay;
-    if (modules.withProcessMetrics) collectDefaultMetrics({ register: this.#registry });
+    if (modules.processMetrics !== null) this.#addProcess(modules.processMetrics.usedBefore);
     this.#addConnections();
     this.#addAddresses();
     this.#addTraffic();
@@ -81,6 +84,18 @@ export class RouterMetrics {
       counter.reset();
       for (const [labels, value] of values(report)) counter.inc(labels, value);
     });
+  }
+
+  #addProcess({ user, system }: { readonly user: number; readonly system: number }): void {
+    collectDefaultMetrics({ register: this.#registry });
+    for (const [name, micros] of [
+      ['process_cpu_user_seconds_total', user],
+      ['process_cpu_system_seconds_total', system],
+      ['process_cpu_seconds_total', user + system],
+    ] as const) {
+      const counter = this.#registry.getSingleMetric(name) as Counter | undefined;
+      counter?.inc(micros / 1e6);
+    }
   }
 
   #addConnections(): void {

@@ -12,6 +12,11 @@ const BRIDGE = 'weave';
 /** Ours and the original's interfaces start with it. */
 const INTERFACE_PREFIX = 'vethwe';
 const NFT_TABLE = 'weave';
+/** Comment of our rules in forward chains of other programs. */
+const RULE_COMMENT = `weave-net ${BRIDGE}`;
+
+/** Rulesets of large clusters take some megabytes. */
+const MAX_LISTING_BYTES = 64 * 1024 * 1024;
 
 /** @returns a sentence for each thing that could not be removed. */
 export function cleanUpHost(): string[] {
@@ -31,8 +36,33 @@ export function cleanUpHost(): string[] {
     const failure = tryRun('nft', ['delete', 'table', 'ip', NFT_TABLE]);
     if (failure !== null) problems.push(`can't remove nftables table ${NFT_TABLE}: ${failure}`);
   }
-  problems.push(...removeDatabase());
+  problems.push(...removeForeignRules(), ...removeDatabase());
   return problems;
+}
+
+interface ListedRule {
+  readonly family: string;
+  readonly table: string;
+  readonly chain: string;
+  readonly handle: number;
+  readonly comment?: string;
+}
+
+function removeForeignRules(): string[] {
+  const listing = spawnSync('nft', ['-j', 'list', 'ruleset'], {
+    encoding: 'utf8',
+    maxBuffer: MAX_LISTING_BYTES,
+  });
+  // No nft, no rules of ours.
+  if (listing.error !== undefined || listing.status !== 0) return [];
+  const { nftables } = JSON.parse(listing.stdout) as { nftables: { rule?: ListedRule }[] };
+  return nftables.flatMap(({ rule }) => {
+    if (rule?.comment !== RULE_COMMENT) return [];
+    const { family, table, chain, handle } = rule;
+    const place = [family, table, chain];
+    const failure = tryRun('nft', ['delete', 'rule', ...place, 'handle', `${handle}`]);
+    return failure === null ? [] : [`can't remove our rule in ${place.join(' ')}: ${failure}`];
+  });
 }
 
 function tryRun(program: string, args: readonly string[]): string | null {
@@ -41,13 +71,13 @@ function tryRun(program: string, args: readonly string[]): string | null {
   return result.status === 0 ? null : result.stderr.trim();
 }
 
-/** The database and what stands beside it under the same name. */
+/** Stored state, the original's database, and what stands beside them under the same names. */
 function removeDatabase(): string[] {
   const folder = dirname(DEFAULT_DB_PREFIX);
-  const start = `${basename(DEFAULT_DB_PREFIX)}data.db`;
+  const starts = ['state.json', 'data.db'].map((end) => basename(DEFAULT_DB_PREFIX) + end);
   let names: string[];
   try {
-    names = readdirSync(folder).filter((name) => name.startsWith(start));
+    names = readdirSync(folder).filter((name) => starts.some((start) => name.startsWith(start)));
   } catch {
     return [];
   }

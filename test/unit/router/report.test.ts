@@ -208,11 +208,22 @@ test('recorded reports print again byte for byte', () => {
 
 async function metrics(changed: Partial<ReportInput> = {}): Promise<string> {
   const eventLoopDelay = { read: () => ({ p50: 0.001, p99: 0.002, max: 0.003 }) };
-  const exporter = new RouterMetrics({ eventLoopDelay, withProcessMetrics: false });
+  const exporter = new RouterMetrics({ eventLoopDelay, processMetrics: null });
   // Twice, since counters must not add up over scrapes.
   await exporter.text(buildReport(input(changed)));
   return await exporter.text(buildReport(input(changed)));
 }
+
+test('processor time counts from the start of the process, not of the first scrape', async () => {
+  const exporter = new RouterMetrics({
+    eventLoopDelay: { read: () => ({ p50: 0, p99: 0, max: 0 }) },
+    processMetrics: { usedBefore: { user: 7e9, system: 5e9 } },
+  });
+  const text = await exporter.text(buildReport(input({})));
+  assert.match(text, /^process_cpu_user_seconds_total 70\d\d/m);
+  assert.match(text, /^process_cpu_system_seconds_total 50\d\d/m);
+  assert.match(text, /^process_cpu_seconds_total 120\d\d/m);
+});
 
 test('metrics keep the original’s names and add ours', async () => {
   const failed = connection({ state: 'failed', overlay: null, attributes: {}, peer: null });
