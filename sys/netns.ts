@@ -39,16 +39,29 @@ function existing(path: string, what: string): string {
  * @throws {SysError} if the namespace cannot be entered; and whatever `work` throws.
  */
 export function withNetns<T>(path: string, work: () => T): T {
+  return elsewhere(() => {
+    const target = openNamespace(path);
+    try {
+      check(libc.setns(target, CLONE_NEWNET), 'setns', path);
+    } finally {
+      libc.close(target);
+    }
+  }, work);
+}
+
+/**
+ * Runs `work` as `withNetns` does, in a namespace made for it, which ends with the last socket or
+ * device that `work` leaves open. Nobody else sees it.
+ * @throws {SysError} if none may be made; and whatever `work` throws.
+ */
+export function withNewNetns<T>(work: () => T): T {
+  return elsewhere(() => check(libc.unshare(CLONE_NEWNET), 'unshare', 'network namespace'), work);
+}
+
+function elsewhere<T>(enter: () => void, work: () => T): T {
   const home = openNamespace(OWN_NETNS);
-  let target: number;
   try {
-    target = openNamespace(path);
-  } catch (error) {
-    libc.close(home);
-    throw error;
-  }
-  try {
-    check(libc.setns(target, CLONE_NEWNET), 'setns', path);
+    enter();
     try {
       const result = work();
       if (result instanceof Promise) {
@@ -59,7 +72,6 @@ export function withNetns<T>(path: string, work: () => T): T {
       if (libc.setns(home, CLONE_NEWNET) < 0) process.abort();
     }
   } finally {
-    libc.close(target);
     libc.close(home);
   }
 }

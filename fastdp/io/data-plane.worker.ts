@@ -12,10 +12,11 @@ import { enterNetns } from '../../sys/netns.js';
 import { loadSecretbox } from '../../sys/secretbox.js';
 import { UdpPair } from '../../sys/udp.js';
 import { openUring, type Uring } from '../../sys/uring.js';
-import { DataPlaneLoop } from './data-plane-loop.js';
+import { DataPlaneLoop, type LoopModules } from './data-plane-loop.js';
 import { Heartbeat } from './heartbeat.js';
 import type { Command, LogLevel, Report, SleeveOptions } from './messages.js';
 import { Offloads } from './offloads.js';
+import { selfTest } from './self-test.js';
 import { RING_ENTRIES } from './tap-writer.js';
 
 /** What the main thread hands over at start. */
@@ -41,6 +42,14 @@ const log: Logger = {
   debug: logAt('debug'),
 };
 
+function testOffloads(offloads: Offloads): () => void {
+  const end = selfTest(offloads);
+  for (const { name, reason, failed } of offloads.status()) {
+    if (failed) log.warn('the kernel gets this wrong; going on without', { offload: name, reason });
+  }
+  return end;
+}
+
 /** @returns null, with the reason noted, if frames are to be written by a call each. */
 function openRing(offloads: Offloads): Uring | null {
   if (!offloads.enabled('io-uring')) return null;
@@ -56,11 +65,23 @@ function openRing(offloads: Offloads): Uring | null {
 /** @throws {WeaveError} with a text for the user. */
 async function open(): Promise<DataPlaneLoop> {
   const { options } = start;
-  const secretbox = await loadSecretbox();
-  const aead = loadAead();
-  const heartbeat = new Heartbeat(start.heartbeat);
+  const ciphers = { secretbox: await loadSecretbox(), aead: loadAead() };
   if (options.netnsPath !== undefined) enterNetns(options.netnsPath);
   const offloads = new Offloads(options.offloads);
+  const endTest = testOffloads(offloads);
+  try {
+    return openLoop(ciphers, offloads);
+  } finally {
+    endTest();
+  }
+}
+
+function openLoop(
+  ciphers: Pick<LoopModules, 'secretbox' | 'aead'>,
+  offloads: Offloads,
+): DataPlaneLoop {
+  const { options } = start;
+  const heartbeat = new Heartbeat(start.heartbeat);
   const udp = UdpPair.open({
     gro: offloads.enabled('udp-gro'),
     port: options.port,
@@ -69,12 +90,11 @@ async function open(): Promise<DataPlaneLoop> {
   });
   try {
     const loop = new DataPlaneLoop(options, {
+      ...ciphers,
       udp,
       offloads,
       ring: openRing(offloads),
       wake: new EventFd(start.wakeFd),
-      secretbox,
-      aead,
       nowMs: () => performance.now(),
       nextCommand: () => receiveMessageOnPort(start.port)?.message as Command | undefined,
       report,
@@ -83,7 +103,7 @@ async function open(): Promise<DataPlaneLoop> {
     });
     heartbeat.beat(performance.now());
     const { tapName } = loop;
-    const cryptoLibrary = `${secretbox.library}, ${aead.library}`;
+    const cryptoLibrary = `${ciphers.secretbox.library}, ${ciphers.aead.library}`;
     report({ type: 'ready', tapName, port: udp.port, cryptoLibrary });
     return loop;
   } catch (error) {
