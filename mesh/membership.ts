@@ -292,7 +292,7 @@ export class Membership {
     const { connId } = session;
     counters.add(`messages-received-tag-${tag}`);
     if (isOverlayTag(tag)) {
-      overlays.handleControl(connId, tag, payload);
+      overlays.handleControl(connId, tag, payload, nowMs);
       return;
     }
     try {

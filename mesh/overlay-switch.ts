@@ -8,6 +8,7 @@
  * Overlays call back synchronously or later; either way the result waits in `pollAction`.
  */
 import type { PeerName } from '../core/peer-name.js';
+import { TokenBucket } from '../core/rate-limit.js';
 import type {
   ForwardingTables,
   Overlay,
@@ -47,6 +48,14 @@ export interface OverlayChoice {
   readonly attributes: OverlayAttributes;
 }
 
+/**
+ * Control messages that one peer may send: a burst, then one per 10 ms. The busiest honest one, a
+ * search for the path MTU, has some ten a second. Each costs a message to the data plane's thread,
+ * whose queue must not be filled by a peer.
+ */
+export const CONTROL_BURST = 256;
+const CONTROL_INTERVAL_MS = 10;
+
 interface Candidate {
   readonly overlay: Overlay;
   state: 'prepared' | 'established' | 'failed';
@@ -59,6 +68,7 @@ interface Switched {
   /** In the order of the own list; the position is the forwarder index of control messages. */
   readonly candidates: readonly Candidate[];
   readonly oldStyle: boolean;
+  readonly controlBudget: TokenBucket;
   established: boolean;
   exhausted: boolean;
 }
@@ -84,6 +94,7 @@ export class OverlaySwitch {
   readonly #actions: OverlaySwitchAction[] = [];
   readonly #onPending: () => void;
   readonly #counters = {
+    'overlay-control-too-often': 0,
     'overlay-control-unreadable': 0,
     'overlay-control-bad-index': 0,
     'overlay-control-after-failure': 0,
@@ -134,6 +145,7 @@ export class OverlaySwitch {
       connId,
       candidates,
       oldStyle: theirs === null,
+      controlBudget: new TokenBucket({ capacity: CONTROL_BURST, refillMs: CONTROL_INTERVAL_MS }, 0),
       established: false,
       exhausted: false,
     });
@@ -153,9 +165,13 @@ export class OverlaySwitch {
    * A message with tag 1, 2, 3 or 7. With announced overlays the tag says nothing (C3). What
    * names no overlay of the connection is counted and ignored, where the original crashes (C2).
    */
-  handleControl(connId: number, tag: number, payload: Uint8Array): void {
+  handleControl(connId: number, tag: number, payload: Uint8Array, nowMs: number): void {
     const connection = this.#connections.get(connId);
     if (connection === undefined) return;
+    if (!connection.controlBudget.tryTake(nowMs)) {
+      this.#counters['overlay-control-too-often']++;
+      return;
+    }
     const message = decodeOverlayControl(tag, payload, connection.oldStyle);
     if (message === null) {
       this.#counters['overlay-control-unreadable']++;

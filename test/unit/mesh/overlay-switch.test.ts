@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { PeerName } from '../../../core/peer-name.js';
 import type { Overlay, OverlayEvent, OverlayPeering } from '../../../mesh/overlay.js';
 import {
+  CONTROL_BURST,
   commonOverlays,
   OverlaySwitch,
   type OverlaySwitchAction,
@@ -86,8 +87,8 @@ test('control messages carry the index, whatever tag they come with', () => {
   const { overlays, overlaySwitch, poll } = rig(['fastdp', 'sleeve'], ['fastdp', 'sleeve']);
   const [fastdp, sleeve] = overlays;
   overlaySwitch.confirm(7);
-  overlaySwitch.handleControl(7, 7, Uint8Array.of(1, 3, 5, 6));
-  overlaySwitch.handleControl(7, 2, Uint8Array.of(0, 1));
+  overlaySwitch.handleControl(7, 7, Uint8Array.of(1, 3, 5, 6), 0);
+  overlaySwitch.handleControl(7, 2, Uint8Array.of(0, 1), 0);
   assert.deepEqual(fastdp.calls, ['prepare 7', 'confirm 7', 'control 7 1 ']);
   assert.deepEqual(sleeve.calls, ['prepare 7', 'confirm 7', 'control 7 3 5,6']);
   sleeve.onEvent({ type: 'control', connId: 7, subTag: 3, data: Uint8Array.of(4, 0) });
@@ -98,20 +99,31 @@ test('control messages carry the index, whatever tag they come with', () => {
 
 test('what crashes the original is counted and ignored', () => {
   const { overlays, overlaySwitch } = rig(['sleeve'], ['sleeve']);
-  overlaySwitch.handleControl(7, 7, new Uint8Array(0));
-  overlaySwitch.handleControl(7, 7, Uint8Array.of(0));
-  overlaySwitch.handleControl(7, 7, Uint8Array.of(1, 1));
-  overlaySwitch.handleControl(99, 7, Uint8Array.of(0, 1));
+  overlaySwitch.handleControl(7, 7, new Uint8Array(0), 0);
+  overlaySwitch.handleControl(7, 7, Uint8Array.of(0), 0);
+  overlaySwitch.handleControl(7, 7, Uint8Array.of(1, 1), 0);
+  overlaySwitch.handleControl(99, 7, Uint8Array.of(0, 1), 0);
   assert.deepEqual(overlays[0].calls, ['prepare 7']);
   assert.equal(overlaySwitch.counters['overlay-control-unreadable'], 2);
   assert.equal(overlaySwitch.counters['overlay-control-bad-index'], 1);
 });
 
+test('a flood of control messages does not reach the data plane', () => {
+  const { overlays, overlaySwitch } = rig(['sleeve'], ['sleeve']);
+  for (let i = 0; i < 10 * CONTROL_BURST; i++) {
+    overlaySwitch.handleControl(7, 7, Uint8Array.of(0, 3, 5, 6), 1000);
+  }
+  assert.equal(overlays[0].calls.length, 1 + CONTROL_BURST);
+  assert.equal(overlaySwitch.counters['overlay-control-too-often'], 9 * CONTROL_BURST);
+  overlaySwitch.handleControl(7, 7, Uint8Array.of(0, 3, 5, 6), 2000);
+  assert.equal(overlays[0].calls.length, 2 + CONTROL_BURST, 'later ones do again');
+});
+
 test('a peer without announced overlays gets and sends bare sleeve messages', () => {
   const { overlays, overlaySwitch, poll } = rig(['fastdp', 'sleeve'], null);
   const [fastdp, sleeve] = overlays;
-  overlaySwitch.handleControl(7, 1, new Uint8Array(0));
-  overlaySwitch.handleControl(7, 7, Uint8Array.of(0, 1));
+  overlaySwitch.handleControl(7, 1, new Uint8Array(0), 0);
+  overlaySwitch.handleControl(7, 7, Uint8Array.of(0, 1), 0);
   assert.deepEqual(fastdp.calls, []);
   assert.deepEqual(sleeve.calls, ['prepare 7', 'control 7 1 ']);
   sleeve.onEvent({ type: 'control', connId: 7, subTag: 3, data: Uint8Array.of(4, 0) });
@@ -143,7 +155,7 @@ test('failed overlays are left out; the last failure ends the connection once', 
   assert.deepEqual(poll(), []);
   assert.equal(overlaySwitch.choice(7)?.overlay, 'sleeve');
   assert.match(overlaySwitch.choice(7)?.reason ?? '', /fastdp failed: no device/);
-  overlaySwitch.handleControl(7, 7, Uint8Array.of(0, 1));
+  overlaySwitch.handleControl(7, 7, Uint8Array.of(0, 1), 0);
   assert.equal(overlaySwitch.counters['overlay-control-after-failure'], 1);
   sleeve.onEvent({ type: 'failed', connId: 7, code: 'b', reason: 'silence' });
   sleeve.onEvent({ type: 'failed', connId: 7, code: 'b', reason: 'silence' });
