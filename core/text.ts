@@ -15,8 +15,12 @@ export function clip(text: string, maxLength: number): string {
  */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
+const PLAIN = /^[ -~]*$/;
+
 /** The same text with such characters spelt out: `\u001b`. */
 export function printable(text: string): string {
+  // Nearly all texts are plain, and large reports have millions of them.
+  if (PLAIN.test(text)) return text;
   return text.replace(
     UNPRINTABLE,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

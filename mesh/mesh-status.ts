@@ -6,7 +6,13 @@ import type { MeshOptions } from './mesh-types.js';
 import type { TargetStatus } from './peer/dial.js';
 import type { Refusal } from './refusals.js';
 import type { AdmittedSession } from './session.js';
-import type { ConnectionStatus, MeshStatus, PeerStatus, RouteStatus } from './status.js';
+import type {
+  ConnectionStatus,
+  MeshStatus,
+  PeerConnectionStatus,
+  PeerStatus,
+  RouteStatus,
+} from './status.js';
 
 export interface MeshMoment {
   readonly terminationCount: number;
@@ -50,17 +56,28 @@ export function buildMeshStatus(
   };
 }
 
-/** Ourselves first. */
+/** Ourselves first. Connections are listed when asked for: a large mesh has a million of them. */
 function peerStatuses({ topology }: MeshParts): PeerStatus[] {
-  return [...topology.peers.values()].map(({ name, nickname, uid, version, shortId, ...entry }) => {
-    const connections = [...entry.connections.values()].map((link) => ({
-      peer: link.remotePeer,
-      nickname: topology.peers.get(link.remotePeer)?.nickname ?? '',
-      address: link.remoteTcpAddr,
-      outbound: link.outbound,
-      established: link.established,
-    }));
-    return { name, nickname, uid, version, shortId, connections };
+  return [...topology.peers.values()].map((entry) => {
+    const { name, nickname, uid, version, shortId, connections: links } = entry;
+    let connections: readonly PeerConnectionStatus[] | null = null;
+    return {
+      name,
+      nickname,
+      uid,
+      version,
+      shortId,
+      get connections() {
+        connections ??= [...links.values()].map((link) => ({
+          peer: link.remotePeer,
+          nickname: topology.peers.get(link.remotePeer)?.nickname ?? '',
+          address: link.remoteTcpAddr,
+          outbound: link.outbound,
+          established: link.established,
+        }));
+        return connections;
+      },
+    };
   });
 }
 

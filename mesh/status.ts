@@ -1,4 +1,7 @@
-/** A picture of the mesh at one moment, for status pages, report and metrics. Plain data. */
+/**
+ * A picture of the mesh at one moment, for status pages, report and metrics. Plain data, to be read
+ * in the turn in which it was made: connections of peers are listed only when somebody asks.
+ */
 import type { PeerName } from '../core/peer-name.js';
 import type { OverlayAttributes } from './overlay.js';
 

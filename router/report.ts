@@ -9,7 +9,7 @@ import { formatPeerName, type PeerName, UNKNOWN_PEER } from '../core/peer-name.j
 import { printable } from '../core/text.js';
 import type { OffloadState } from '../fastdp/io/offloads.js';
 import type { DataPlaneStatus } from '../fastdp/status.js';
-import type { ConnectionStatus, MeshStatus } from '../mesh/status.js';
+import type { ConnectionStatus, MeshStatus, PeerStatus } from '../mesh/status.js';
 import type {
   Report,
   ReportConnection,
@@ -17,6 +17,7 @@ import type {
   ReportExtras,
   ReportIpam,
   ReportMac,
+  ReportPeer,
   ReportRouter,
 } from './api-types.js';
 import { mapOf, presentList } from './report-json.js';
@@ -72,20 +73,7 @@ function buildRouter(input: ReportInput): ReportRouter {
     Name: formatPeerName(mesh.name),
     NickName: printable(mesh.nickname),
     Port: input.port,
-    Peers: mesh.peers.map((peer) => ({
-      Name: formatPeerName(peer.name),
-      NickName: printable(peer.nickname),
-      UID: peer.uid,
-      ShortID: peer.shortId ?? 0,
-      Version: peer.version,
-      Connections: peer.connections.map((connection) => ({
-        Name: formatPeerName(connection.peer),
-        NickName: printable(connection.nickname),
-        Address: printable(connection.address),
-        Outbound: connection.outbound,
-        Established: connection.established,
-      })),
-    })),
+    Peers: mesh.peers.map(buildPeer),
     UnicastRoutes: unicastRoutes(mesh),
     BroadcastRoutes: mesh.routes.broadcast.map((route) => ({
       Source: formatPeerName(route.source),
@@ -106,6 +94,28 @@ function buildRouter(input: ReportInput): ReportRouter {
           },
     ),
     MACs: dataPlane === null ? [] : buildMacs(dataPlane, mesh, input.wallMs),
+  };
+}
+
+/** Metrics and most pages never look at the connections of peers, so those wait to be asked for. */
+function buildPeer(peer: PeerStatus): ReportPeer {
+  let connections: ReportPeer['Connections'] | undefined;
+  return {
+    Name: formatPeerName(peer.name),
+    NickName: printable(peer.nickname),
+    UID: peer.uid,
+    ShortID: peer.shortId ?? 0,
+    Version: peer.version,
+    get Connections() {
+      connections ??= peer.connections.map((connection) => ({
+        Name: formatPeerName(connection.peer),
+        NickName: printable(connection.nickname),
+        Address: printable(connection.address),
+        Outbound: connection.outbound,
+        Established: connection.established,
+      }));
+      return connections;
+    },
   };
 }
 

@@ -74,9 +74,14 @@ function connectionCounts(connections: readonly ReportConnection[]): string {
 
 function peerCounts(report: Report): string {
   const peers = listOf(report.Router.Peers);
-  const all = peers.flatMap((peer) => listOf(peer.Connections));
-  const established = all.filter((connection) => connection.Established).length;
-  const pending = all.length - established;
+  let established = 0;
+  let pending = 0;
+  for (const peer of peers) {
+    for (const { Established: works } of listOf(peer.Connections)) {
+      if (works) established++;
+      else pending++;
+    }
+  }
   const counts = [
     ...(established > 0 ? [`${established} established`] : []),
     ...(pending > 0 ? [`${pending} pending`] : []),
