@@ -12,6 +12,7 @@
 import { Errno, errno, libc } from './libc.js';
 import { Memory, SOCKADDR_IN_BYTES } from './memory.js';
 import { POLLOUT, PollSet } from './poll.js';
+import { RefusedGroups } from './refused-groups.js';
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from './socket.js';
 
 const HEADER_BYTES = 64;
@@ -28,8 +29,6 @@ const MAX_SEGMENTS = 64;
 const MAX_MESSAGE_BYTES = 65507;
 /** A full socket buffer drains at the speed of the link; longer than this it is broken. */
 const BUFFER_WAIT_MS = 20;
-/** Groups refused whose datagrams then all went out singly, before grouping is given up. */
-const MAX_GROUP_REFUSALS = 16;
 
 /** Told of each datagram the kernel refused. `tag` is the caller's, from `add`. */
 export type SendFailureHandler = (
@@ -44,10 +43,12 @@ export interface SendCounters {
   /** Messages handed to the kernel, each of one datagram or more. */
   messages: number;
   failures: number;
+  /** Groups that the kernel refused although each of their datagrams went out. */
+  groupRefusals: number;
 }
 
 export class SendBatch {
-  readonly counters: SendCounters = { datagrams: 0, messages: 0, failures: 0 };
+  readonly counters: SendCounters = { datagrams: 0, messages: 0, failures: 0, groupRefusals: 0 };
   readonly #fd: number;
   readonly #limit: number;
   readonly #memory: Memory;
@@ -62,11 +63,13 @@ export class SendBatch {
   readonly #segmentBytes: Int32Array;
   readonly #totalBytes: Int32Array;
   #count = 0;
-  #grouping: boolean;
-  #groupRefusals = 0;
+  readonly #grouping: boolean;
+  readonly #refusedGroups = new RefusedGroups();
+  readonly #nowMs: () => number;
 
   /** @param limit messages queued at most. @param grouping use UDP_SEGMENT. */
-  constructor(fd: number, limit: number, grouping = true) {
+  constructor(fd: number, limit: number, grouping = true, nowMs = () => performance.now()) {
+    this.#nowMs = nowMs;
     this.#fd = fd;
     this.#limit = limit;
     this.#grouping = grouping;
@@ -116,7 +119,8 @@ export class SendBatch {
       destIp === this.#destIp[last] &&
       destPort === this.#destPort[last] &&
       sourceIp === this.#sourceIp[last] &&
-      this.#takes(last, address, bytes)
+      this.#takes(last, address, bytes) &&
+      !(this.#refusedGroups.any && this.#refusedGroups.has(destIp, this.#nowMs()))
     ) {
       this.#totalBytes[last] = (this.#totalBytes[last] as number) + bytes;
       return;
@@ -248,7 +252,9 @@ export class SendBatch {
       refused++;
       this.#fail(slot, -sent, onFailure);
     }
-    if (refused === 0 && ++this.#groupRefusals >= MAX_GROUP_REFUSALS) this.#grouping = false;
+    if (refused > 0) return;
+    this.counters.groupRefusals++;
+    this.#refusedGroups.note(this.#destIp[group] as number, this.#nowMs());
   }
 
   #fail(slot: number, errorNumber: number, onFailure: SendFailureHandler): void {

@@ -275,6 +275,7 @@ export class DataPlaneLoop {
         datagramsSent: this.#udp.datagrams,
         messagesSent: this.#udp.messages,
         sendFailures: this.#udp.failures,
+        groupRefusals: this.#udp.groupRefusals,
         datagramsReceived: this.#datagramsReceived,
         receiveFailures: this.#receiveFailures,
         loopErrors: this.#errors,

@@ -63,6 +63,8 @@ export interface IoCounters {
   readonly datagramsSent: number;
   readonly messagesSent: number;
   readonly sendFailures: number;
+  /** Messages of several datagrams that the kernel refused though each of them went out singly. */
+  readonly groupRefusals: number;
   readonly datagramsReceived: number;
   readonly receiveFailures: number;
   /** Exceptions that the loop survived. */

@@ -53,6 +53,10 @@ export class UdpPort implements DatagramPort {
     return this.#df.counters.messages + this.#plain.counters.messages;
   }
 
+  get groupRefusals(): number {
+    return this.#df.counters.groupRefusals + this.#plain.counters.groupRefusals;
+  }
+
   get failures(): number {
     return this.#df.counters.failures + this.#plain.counters.failures;
   }

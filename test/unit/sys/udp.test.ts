@@ -8,6 +8,8 @@ import { Errno } from '../../../sys/libc.js';
 import { Memory } from '../../../sys/memory.js';
 import { withNetns } from '../../../sys/netns.js';
 import { PollSet } from '../../../sys/poll.js';
+import { RefusedGroups } from '../../../sys/refused-groups.js';
+import { SOL_SOCKET, setIntOption } from '../../../sys/socket.js';
 import { pathMtu, UdpPair } from '../../../sys/udp.js';
 import { ReceiveBatch } from '../../../sys/udp-receive-batch.js';
 import { SendBatch } from '../../../sys/udp-send-batch.js';
@@ -165,4 +167,48 @@ test('no route is a failure of each datagram and does not stop the others', (t) 
   assert.throws(() => withNetns(netns.path, () => pathMtu(parseIpv4('192.0.2.1'))), {
     code: 'ENETUNREACH',
   });
+});
+
+test('a destination that takes no groups is served singly for a minute, others are not', (t) => {
+  const SO_NO_CHECK = 11;
+  const [a, b] = [UdpPair.open({ port: 0 }), UdpPair.open({ port: 0 })];
+  t.after(() => [a, b].map((pair) => pair.close()));
+  let nowMs = 1000;
+  const batch = new SendBatch(a.dfFd, 8, true, () => nowMs);
+  const { memory } = filled([500, 500]);
+  const other = parseIpv4('127.0.0.9');
+  /** @returns messages that two datagrams took. */
+  const send = (destIp: number): number => {
+    const before = batch.counters.messages;
+    batch.add(memory.address, 500, destIp, b.port, 0, 1);
+    batch.add(memory.address + 500, 500, destIp, b.port, 0, 1);
+    batch.flush(none);
+    assert.equal(receive(b, 2).length, 2);
+    return batch.counters.messages - before;
+  };
+  assert.equal(send(LOOPBACK), 1);
+  // The kernel cuts no datagrams for a socket that wants them without checksums.
+  setIntOption(a.dfFd, SOL_SOCKET, SO_NO_CHECK, 1);
+  for (let i = 0; i < 6; i++) assert.equal(send(LOOPBACK), 2);
+  assert.equal(batch.counters.groupRefusals, 4, 'after the fourth none is tried');
+  setIntOption(a.dfFd, SOL_SOCKET, SO_NO_CHECK, 0);
+  assert.equal(send(other), 1);
+  assert.equal(send(LOOPBACK), 2);
+  nowMs += 60_000;
+  assert.equal(send(LOOPBACK), 1);
+  assert.equal(batch.counters.failures, 0);
+});
+
+test('destinations that take no groups are remembered within a bound', () => {
+  const refused = new RefusedGroups();
+  assert.equal(refused.any, false);
+  for (let round = 0; round < 4; round++) {
+    for (let ip = 0; ip < 64; ip++) refused.note(ip, round);
+  }
+  for (let ip = 0; ip < 64; ip++) assert.equal(refused.has(ip, 10), true);
+  refused.note(1000, 10);
+  assert.equal(refused.has(0, 10), false, 'the oldest is forgotten');
+  assert.equal(refused.has(1, 10), true);
+  assert.equal(refused.has(1000, 10), false, 'one refusal is not enough');
+  assert.equal(refused.has(1, 60_003), false, 'it is over');
 });
