@@ -20,20 +20,8 @@ export const GOSSIP_INTERVAL_MS = 30_000;
 /** Room for tag, channel name, peer names and the seal in a frame of the largest size. */
 const ENVELOPE_BYTES = 1024;
 
-export type ReceivedGossip =
-  | {
-      readonly kind: 'gossip' | 'broadcast';
-      readonly channel: string;
-      readonly source: PeerName;
-      readonly payload: Uint8Array;
-    }
-  | {
-      readonly kind: 'unicast';
-      readonly channel: string;
-      readonly source: PeerName;
-      readonly destination: PeerName;
-      readonly payload: Uint8Array;
-    };
+/** A message as a neighbour sent it has the same parts as one on its way out. */
+export type ReceivedGossip = OutgoingGossip;
 
 /** Routes over all connections, established or not, as gossip uses them. */
 export interface GossipRoutes {
