@@ -102,7 +102,7 @@ export class DataPlane {
   }
 
   setForwarding(tables: ForwardingTables): void {
-    this.#relay.endRun();
+    this.#endRuns();
     this.#routes.setTables(tables);
   }
 
@@ -141,7 +141,7 @@ export class DataPlane {
   stop(connId: number): void {
     const link = this.#links.get(connId);
     if (link === undefined) return;
-    this.#relay.endRun();
+    this.#endRuns();
     this.#links.delete(connId);
     this.#dirty.delete(link);
     this.#detach(link);
@@ -151,7 +151,7 @@ export class DataPlane {
 
   /** The peer left the topology. Its traffic is forgotten too unless it still is a neighbour. */
   forgetPeer(peer: PeerName): void {
-    this.#relay.endRun();
+    this.#endRuns();
     this.#macs.forgetPeer(peer);
     for (const link of this.#links.values()) if (link.remotePeer === peer) return;
     this.#counters.forgetPeer(peer);
@@ -160,6 +160,7 @@ export class DataPlane {
   /** @returns 0 if the frame captured on the bridge goes to some neighbour. Reasons are counted. */
   handleFrame(buffer: Uint8Array, offset: number, frameBytes: number, nowMs: number): DropReason {
     this.#nowMs = nowMs;
+    this.#relay.endRun();
     return this.#outbound.handleFrame(buffer, offset, frameBytes, nowMs);
   }
 
@@ -179,6 +180,7 @@ export class DataPlane {
     nowMs: number,
   ): void {
     this.#nowMs = nowMs;
+    this.#outbound.endRun();
     const link = this.#inbound.handleDatagram(buffer, offset, bytes, srcIp, srcPort, nowMs);
     if (link !== null) this.#touch(link);
   }
@@ -186,7 +188,7 @@ export class DataPlane {
   /** The end of a batch: everything taken so far leaves for the kernel. */
   flush(nowMs: number): void {
     this.#nowMs = nowMs;
-    this.#relay.endRun();
+    this.#endRuns();
     this.#sealer.sealAll();
     this.#datagrams.flush();
     for (let round = 0; round < MAX_FLUSH_ROUNDS && this.#dirty.size > 0; round++) {
@@ -233,6 +235,12 @@ export class DataPlane {
       macMoves: this.#macs.moves,
       mssClamped: this.#counters.mssClamped,
     };
+  }
+
+  /** Runs of frames rest on what is known about peers, links and addresses. */
+  #endRuns(): void {
+    this.#relay.endRun();
+    this.#outbound.endRun();
   }
 
   #touch(link: Link): void {

@@ -6,11 +6,12 @@
 import type { PeerName } from '../core/peer-name.js';
 import type { Counters } from './counters.js';
 import { DropReason } from './drop-reason.js';
-import { FrameInfo } from './frame.js';
+import { FrameInfo, parseFrame } from './frame.js';
 import type { LargeFrame } from './large-frame.js';
 import type { MacTable } from './mac-table.js';
+import { AddressRun } from './outbound/address-run.js';
 import { captureFrame } from './outbound/capture.js';
-import type { FrameForwarding } from './outbound/forward.js';
+import { Flow, type FrameForwarding } from './outbound/forward.js';
 
 export interface OutboundModules {
   readonly macs: MacTable;
@@ -24,26 +25,55 @@ export class Outbound {
   readonly #forwarding: FrameForwarding;
   readonly #counters: Counters;
   readonly #info = new FrameInfo();
+  readonly #run = new AddressRun();
+  /** Of the run. */
+  readonly #flow = new Flow();
 
   constructor(options: { readonly localPeer: PeerName }, modules: OutboundModules) {
     this.#localPeer = options.localPeer;
+    this.#flow.source = options.localPeer;
     this.#macs = modules.macs;
     this.#forwarding = modules.forwarding;
     this.#counters = modules.counters;
   }
 
+  /** What is known about peers and addresses may change now. */
+  endRun(): void {
+    this.#run.end();
+  }
+
   /** @returns `none` if the frame went on its way to at least one neighbour. */
   handleFrame(buffer: Uint8Array, offset: number, frameBytes: number, nowMs: number): DropReason {
     const info = this.#info;
+    const flow = this.#flow;
     this.#counters.framesCaptured += 1;
+    if (this.#run.continues(buffer, offset, frameBytes)) {
+      parseFrame(info, buffer, offset, frameBytes);
+      info.mayBeOpen = true;
+      return this.#forwarding.sendAlong(flow, info, buffer, offset, frameBytes);
+    }
+    this.#run.end();
     const reason = captureFrame(info, buffer, offset, frameBytes, this.#macs, nowMs);
     if (reason !== DropReason.none) return this.#counters.drop(reason);
     const local = this.#localPeer;
     const peer = this.#macs.lookup(info.destinationMac);
     if (peer === local) return this.#counters.drop(DropReason.localDestination);
     if (peer !== -1) {
-      const destination = peer as PeerName;
-      return this.#forwarding.unicast(info, buffer, offset, frameBytes, local, destination, null);
+      flow.destination = peer as PeerName;
+      flow.link = this.#forwarding.linkTo(flow.destination);
+      if (flow.link === null) {
+        return this.#forwarding.unicast(
+          info,
+          buffer,
+          offset,
+          frameBytes,
+          local,
+          flow.destination,
+          null,
+        );
+      }
+      this.#run.begin(buffer, offset);
+      return this.#forwarding.sendAlong(flow, info, buffer, offset, frameBytes);
     }
     const sent = this.#forwarding.broadcast(info, buffer, offset, frameBytes, local, null);
     // The stage counts per neighbour; having none at all is counted here.

@@ -14,7 +14,8 @@ import { MSG_DONTWAIT } from './socket.js';
 const HEADER_BYTES = 64;
 const ANNEX_BYTES = 96;
 const CONTROL_SPACE = 64;
-const SLOT_BYTES = 65536;
+/** The largest message, joined datagrams included. */
+export const SLOT_BYTES = 65536;
 const SOL_UDP = 17;
 const UDP_GRO = 104;
 const MSG_TRUNC = 0x20;
@@ -35,12 +36,13 @@ export class ReceiveBatch {
   readonly #annexes: number;
   readonly #data: Memory;
 
-  constructor(fd: number, slots: number) {
+  /** @param data where messages are received, `slots` × SLOT_BYTES. */
+  constructor(fd: number, slots: number, data = new Memory(slots * SLOT_BYTES)) {
     this.#fd = fd;
     this.#slots = slots;
     this.#memory = new Memory(slots * (HEADER_BYTES + ANNEX_BYTES));
     this.#annexes = slots * HEADER_BYTES;
-    this.#data = new Memory(slots * SLOT_BYTES);
+    this.#data = data;
     for (let slot = 0; slot < slots; slot++) this.#link(slot);
   }
 

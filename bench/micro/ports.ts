@@ -1,7 +1,9 @@
 /** The data plane's ports without a kernel behind them: bytes go nowhere, and nothing is made. */
+import { BUILDER_BYTES } from '../../fastdp/outbound/seal.js';
 import type { DatagramPort, SendFailure, TapPort } from '../../fastdp/ports.js';
 
 const ARENA_BYTES = 512 * 1024;
+const FRAME_BYTES = 1376 + 14;
 
 /** Datagrams are overwritten by later ones; the last one's place and size can be asked for. */
 export class SinkDatagrams implements DatagramPort {
@@ -43,7 +45,11 @@ const MAX_UNDER_WAY = 1024;
 
 /** Carries datagrams to another port's `deliver` by copying, without an object per datagram. */
 export class WirePort implements DatagramPort {
-  readonly arena = Buffer.alloc(ARENA_BYTES);
+  readonly #memory = new ArrayBuffer(ARENA_BYTES + BUILDER_BYTES + FRAME_BYTES);
+  readonly arena = Buffer.from(this.#memory, 0, ARENA_BYTES);
+  readonly scratch = new Uint8Array(this.#memory, ARENA_BYTES, BUILDER_BYTES);
+  /** Room for a captured frame, in one memory with the arena as in the real loop. */
+  readonly capture = new Uint8Array(this.#memory, ARENA_BYTES + BUILDER_BYTES, FRAME_BYTES);
   onSendFailure: (failure: SendFailure) => void = () => {};
   readonly #inbox = Buffer.alloc(4 * ARENA_BYTES);
   readonly #inboxBytes = new Int32Array(MAX_UNDER_WAY);

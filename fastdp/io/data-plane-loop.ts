@@ -20,12 +20,13 @@ import type { AeadFactory, Secretbox } from '../ports.js';
 import type { Command, DeviceEvent, Report, SleeveOptions, SleeveStatus } from './messages.js';
 import type { Offloads } from './offloads.js';
 import { TapDevice } from './tap-device.js';
-import { UdpPort } from './udp-port.js';
+import { RECEIVE_SLOTS, UdpPort } from './udp-port.js';
 
-/** Frames per round. Their datagrams fill about two messages of the largest size. */
-const FRAME_BURST = 64;
-/** Messages per receive call; each holds up to 64 KiB of joined datagrams. */
-const RECEIVE_SLOTS = 16;
+/**
+ * Frames per round; large ones count as their segments. Their datagrams fill some four messages of
+ * the largest size: fewer cost a tenth more processor time, more gain nothing.
+ */
+const FRAME_BURST = 192;
 /** Commands per round; a burst of topology changes does not stop the traffic. */
 const COMMAND_BURST = 64;
 /** The loop shows a sign of life at least this often. */
@@ -109,7 +110,7 @@ export class DataPlaneLoop {
     this.#udp = new UdpPort(modules.udp, offloads.enabled('udp-segment'));
     const onEvent = (event: DeviceEvent): void => modules.report({ type: 'device', event });
     this.#tap = new TapDevice(tapOptions, onEvent, this.#udp.captureMemory);
-    this.#receive = new ReceiveBatch(modules.udp.plainFd, RECEIVE_SLOTS);
+    this.#receive = new ReceiveBatch(modules.udp.plainFd, RECEIVE_SLOTS, this.#udp.receiveMemory);
     this.#tap.setStableBuffer(this.#receive.buffer);
     this.#poll = new PollSet([this.#tap.fd, modules.udp.plainFd, modules.wake.fd]);
     this.#dataPlane = new DataPlane(options, {

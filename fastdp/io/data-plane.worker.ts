@@ -95,7 +95,8 @@ function openLoop(
       offloads,
       ring: openRing(offloads),
       wake: new EventFd(start.wakeFd),
-      nowMs: () => performance.now(),
+      // Whole milliseconds: a fraction would make an object of every time that is handed on.
+      nowMs: () => Math.floor(performance.now()),
       nextCommand: () => receiveMessageOnPort(start.port)?.message as Command | undefined,
       report,
       beat: (nowMs) => heartbeat.beat(nowMs),

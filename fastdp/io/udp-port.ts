@@ -2,24 +2,32 @@
 import { Errno } from '../../sys/libc.js';
 import { Memory } from '../../sys/memory.js';
 import { pathMtu, type UdpPair } from '../../sys/udp.js';
+import { SLOT_BYTES } from '../../sys/udp-receive-batch.js';
 import { SendBatch } from '../../sys/udp-send-batch.js';
+import { BUILDER_BYTES } from '../outbound/seal.js';
 import type { DatagramPort, SendFailure } from '../ports.js';
 import { CAPTURE_BYTES } from './tap-device.js';
 
 /** Several datagrams of the largest size; a usual round uses the first 100 KiB of it. */
 const ARENA_BYTES = 512 * 1024;
+/** Messages per receive call; each holds up to 64 KiB of joined datagrams. */
+export const RECEIVE_SLOTS = 16;
+const RECEIVE_BYTES = RECEIVE_SLOTS * SLOT_BYTES;
 /** Messages per class and flush. */
 const BATCH_MESSAGES = 64;
 
 export class UdpPort implements DatagramPort {
   readonly arena: Uint8Array;
+  readonly scratch: Uint8Array;
   onSendFailure: (failure: SendFailure) => void = () => {};
   /**
    * For frames captured: one memory with the arena, within which a copy is cheapest. The owner of
    * the device uses it.
    */
   readonly captureMemory: Memory;
-  readonly #memory = new Memory(ARENA_BYTES + CAPTURE_BYTES);
+  /** For datagrams received, likewise: what is relayed is copied from there. */
+  readonly receiveMemory: Memory;
+  readonly #memory = new Memory(ARENA_BYTES + CAPTURE_BYTES + BUILDER_BYTES + RECEIVE_BYTES);
   readonly #df: SendBatch;
   readonly #plain: SendBatch;
   readonly #handleFailure = (
@@ -40,7 +48,15 @@ export class UdpPort implements DatagramPort {
   /** @param grouping equal datagrams may share a message (`udp-segment`). */
   constructor(udp: UdpPair, grouping = true) {
     this.arena = new Memory(ARENA_BYTES, this.#memory).bytes;
-    this.captureMemory = new Memory(CAPTURE_BYTES, this.#memory, ARENA_BYTES);
+    let at = ARENA_BYTES;
+    const take = (bytes: number): Memory => {
+      const part = new Memory(bytes, this.#memory, at);
+      at += bytes;
+      return part;
+    };
+    this.captureMemory = take(CAPTURE_BYTES);
+    this.scratch = take(BUILDER_BYTES).bytes;
+    this.receiveMemory = take(RECEIVE_BYTES);
     this.#df = new SendBatch(udp.dfFd, BATCH_MESSAGES, grouping);
     this.#plain = new SendBatch(udp.plainFd, BATCH_MESSAGES, grouping);
   }

@@ -28,6 +28,16 @@ export type AnswerSink = (
   destination: PeerName,
 ) => void;
 
+/**
+ * Where the frames of a flow go. Names start as null, which makes V8 keep each as an object that is
+ * handed on as it is, where a bare double would become a new one for every frame.
+ */
+export class Flow {
+  link: Link | null = null;
+  source: PeerName | null = null;
+  destination: PeerName | null = null;
+}
+
 export interface ForwardModules {
   readonly routes: Routes;
   readonly sealer: Sealer;
@@ -54,6 +64,27 @@ export class FrameForwarding implements FragmentSink {
     this.#routes = modules.routes;
     this.#sealer = modules.sealer;
     this.#counters = modules.counters;
+  }
+
+  /** The link that frames for a peer leave by, or null. */
+  linkTo(destination: PeerName): Link | null {
+    return this.#routes.nextLink(destination);
+  }
+
+  /** As `unicast` of a frame that starts here, for a flow whose link is known. */
+  sendAlong(
+    flow: Flow,
+    info: FrameInfo,
+    buffer: Uint8Array,
+    offset: number,
+    frameBytes: number,
+  ): DropReason {
+    const link = flow.link as Link;
+    const source = flow.source as PeerName;
+    const destination = flow.destination as PeerName;
+    return this.#counters.drop(
+      this.#send(link, info, buffer, offset, frameBytes, source, destination, false),
+    );
   }
 
   /** @param from link the frame was received over; null if it starts here. */

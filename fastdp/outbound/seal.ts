@@ -9,6 +9,7 @@
 
 import { MAX_DATAGRAM_BYTES } from '../../core/limits.js';
 import type { PeerName } from '../../core/peer-name.js';
+import { Copier } from '../copier.js';
 import type { Counters } from '../counters.js';
 import { DropReason } from '../drop-reason.js';
 import type { LargeFrame } from '../large-frame.js';
@@ -16,7 +17,6 @@ import { type Link, NONCE_SEQUENCE_OFFSET } from '../link.js';
 import type { DatagramPort, Secretbox } from '../ports.js';
 import {
   BOX_OFFSET,
-  copyBytes,
   RECORD_HEADER_BYTES,
   SEQUENCE_OFFSET,
   writeRecordHeader,
@@ -26,6 +26,8 @@ import {
 import { transmit } from './transmit.js';
 
 const BUILDER_COUNT = 16;
+/** What all of them take together. */
+export const BUILDER_BYTES = BUILDER_COUNT * MAX_DATAGRAM_BYTES;
 /** If less than this is left, no further frame is expected to fit: record header and ARP. */
 const LEAST_RECORD_BYTES = RECORD_HEADER_BYTES + 42;
 /** While the path MTU is unknown, gathering frames must not make a datagram any link refuses. */
@@ -54,12 +56,7 @@ export class Sealer {
   readonly #secretbox: Secretbox;
   readonly #counters: Counters;
   readonly #arenaView: DataView;
-  /** The arena's whole memory, of which a captured frame may be a part, too. */
-  readonly #arenaMemory: Uint8Array;
-  readonly #arenaOffset: number;
-  /** The buffer that large frames lie in, and where it lies in that memory; −1: elsewhere. */
-  #source: Uint8Array | null = null;
-  #sourceOffset = -1;
+  readonly #copier: Copier;
   /** Those with records come first, oldest first. BOUNDED by BUILDER_COUNT. */
   readonly #builders: Builder[] = [];
   #openCount = 0;
@@ -71,10 +68,11 @@ export class Sealer {
     this.#counters = modules.counters;
     const { arena } = modules.datagrams;
     this.#arenaView = new DataView(arena.buffer, arena.byteOffset, arena.byteLength);
-    this.#arenaMemory = new Uint8Array(arena.buffer);
-    this.#arenaOffset = arena.byteOffset;
+    this.#copier = new Copier(arena);
+    const room = modules.datagrams.scratch ?? new Uint8Array(BUILDER_BYTES);
     for (let i = 0; i < BUILDER_COUNT; i++) {
-      const records = new Uint8Array(MAX_DATAGRAM_BYTES);
+      const start = i * MAX_DATAGRAM_BYTES;
+      const records = room.subarray(start, start + MAX_DATAGRAM_BYTES);
       this.#builders.push({ records, recordBytes: 0, link: null, df: false });
     }
   }
@@ -115,7 +113,7 @@ export class Sealer {
           destination,
           frameBytes,
         );
-        copyBytes(buffer, offset, this.#datagrams.arena, frameAt, frameBytes);
+        this.#copier.copy(buffer, offset, this.#datagrams.arena, frameAt, frameBytes);
         this.#finish(link, df, at, recordBytes);
         noteSize(link, recordBytes);
         return DropReason.none;
@@ -124,7 +122,7 @@ export class Sealer {
     }
     const records = builder.records;
     const at = writeRecordHeader(records, builder.recordBytes, source, destination, frameBytes);
-    copyBytes(buffer, offset, records, at, frameBytes);
+    this.#copier.copy(buffer, offset, records, at, frameBytes);
     builder.recordBytes += recordBytes;
     return DropReason.none;
   }
@@ -157,7 +155,8 @@ export class Sealer {
       const records = at + link.headerBytes;
       const frameAt = writeRecordHeader(arena, records, source, destination, frameBytes);
       frame.writeHeader(view, frameAt, index, payload);
-      this.#copyPayload(frame, index, frameAt + headerBytes, payload);
+      const from = frame.payloadOffsetOf(index);
+      this.#copier.copy(frame.buffer, from, arena, frameAt + headerBytes, payload);
       if (!link.openChecksums) frame.complete(view, frameAt, payload);
       this.#finish(link, df, at, recordBytes);
     }
@@ -165,26 +164,6 @@ export class Sealer {
     link.traffic.bytesSent += count * headerBytes + frame.payloadBytes;
     noteSize(link, fullBytes);
     return true;
-  }
-
-  #copyPayload(frame: LargeFrame, index: number, to: number, bytes: number): void {
-    const { buffer } = frame;
-    const from = frame.payloadOffsetOf(index);
-    if (buffer !== this.#source) this.#locate(buffer);
-    if (this.#sourceOffset < 0) {
-      copyBytes(buffer, from, this.#datagrams.arena, to, bytes);
-      return;
-    }
-    // Within one memory a copy needs no view.
-    const start = this.#sourceOffset + from;
-    this.#arenaMemory.copyWithin(this.#arenaOffset + to, start, start + bytes);
-  }
-
-  /** Asking an array for its memory is slow, so it is asked once for each buffer. */
-  #locate(buffer: Uint8Array): void {
-    this.#source = buffer;
-    const isPart = buffer.buffer === this.#arenaMemory.buffer;
-    this.#sourceOffset = isPart ? buffer.byteOffset : -1;
   }
 
   /**
@@ -245,7 +224,7 @@ export class Sealer {
     // Given back first: should the port throw, the records are lost rather than tried for ever.
     this.#release(this.#builders.indexOf(builder), builder);
     const at = this.#reserve(link, recordBytes);
-    copyBytes(records, 0, this.#datagrams.arena, at + link.headerBytes, recordBytes);
+    this.#copier.copy(records, 0, this.#datagrams.arena, at + link.headerBytes, recordBytes);
     this.#finish(link, df, at, recordBytes);
     noteSize(link, recordBytes);
   }
@@ -254,8 +233,10 @@ export class Sealer {
     builder.link = null;
     builder.recordBytes = 0;
     this.#openCount -= 1;
-    this.#builders.splice(index, 1);
-    this.#builders.push(builder);
+    // By hand, since `splice` makes an array.
+    const builders = this.#builders;
+    for (let i = index; i + 1 < BUILDER_COUNT; i++) builders[i] = builders[i + 1] as Builder;
+    builders[BUILDER_COUNT - 1] = builder;
   }
 
   #reserve(link: Link, recordBytes: number): number {
