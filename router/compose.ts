@@ -105,8 +105,7 @@ export class Router {
     // The largest library loads while this thread would only wait for the tools of the next step.
     const apiModule = import('./api/server.js');
     // Refuses if another router has the bridge, before it changes anything.
-    await host.setUp();
-    const overlay = await this.#startOverlay(name, host);
+    const overlay = await this.#startOverlay(name, host, host.setUp());
     const mesh = await this.#startMesh(name, tcp, overlay);
     const unresolved = new UnresolvedTargets({
       log,
@@ -164,7 +163,12 @@ export class Router {
     );
   }
 
-  async #startOverlay(name: PeerName, host: HostNetwork): Promise<SleeveOverlay> {
+  /** @param bridgeReady the TAP device must not be opened before. */
+  async #startOverlay(
+    name: PeerName,
+    host: HostNetwork,
+    bridgeReady: Promise<void>,
+  ): Promise<SleeveOverlay> {
     const { config } = this.#loaded;
     const { log } = this.#modules;
     const overlay = await SleeveOverlay.start(
@@ -175,7 +179,7 @@ export class Router {
         tapName: DEFAULT_TAP_NAME,
         offloads: config.offloads,
       },
-      { log },
+      { log, openAfter: bridgeReady },
     );
     this.#undo.push(() => overlay.close());
     overlay.onDeviceEvent = (event) => this.#handleDevice(event, host);

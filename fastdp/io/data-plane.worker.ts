@@ -4,7 +4,7 @@
  * taken by hand from the message port.
  */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { errorCode, errorText } from '../../core/errors.js';
+import { errorCode, errorText, WeaveError } from '../../core/errors.js';
 import type { LogFields, Logger } from '../../core/log.js';
 import { EventFd } from '../../sys/eventfd.js';
 import { loadAead } from '../../sys/libcrypto.js';
@@ -13,6 +13,7 @@ import { loadSecretbox } from '../../sys/secretbox.js';
 import { UdpPair } from '../../sys/udp.js';
 import { openUring, type Uring } from '../../sys/uring.js';
 import { DataPlaneLoop, type LoopModules } from './data-plane-loop.js';
+import { Gate } from './gate.js';
 import { Heartbeat } from './heartbeat.js';
 import type { Command, LogLevel, Report, SleeveOptions } from './messages.js';
 import { Offloads } from './offloads.js';
@@ -25,6 +26,8 @@ export interface WorkerStart {
   readonly port: MessagePort;
   readonly wakeFd: number;
   readonly heartbeat: SharedArrayBuffer;
+  /** Opens when device and sockets may be opened. */
+  readonly gate: SharedArrayBuffer;
 }
 
 const start = workerData as WorkerStart;
@@ -70,6 +73,9 @@ async function open(): Promise<DataPlaneLoop> {
   const offloads = new Offloads(options.offloads);
   const endTest = testOffloads(offloads);
   try {
+    if (!new Gate(start.gate).pass()) {
+      throw new WeaveError('start-cancelled', 'the router could not set up the host');
+    }
     return openLoop(ciphers, offloads);
   } finally {
     endTest();

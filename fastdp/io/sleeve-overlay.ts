@@ -19,6 +19,7 @@ import type {
 } from '../../mesh/overlay.js';
 import { EventFd } from '../../sys/eventfd.js';
 import type { WorkerStart } from './data-plane.worker.js';
+import { Gate } from './gate.js';
 import { Heartbeat } from './heartbeat.js';
 import type { Command, DeviceEvent, Report, SleeveOptions, SleeveStatus } from './messages.js';
 
@@ -47,6 +48,7 @@ export class SleeveOverlay implements Overlay {
   readonly #port: MessagePort;
   readonly #wake: EventFd;
   readonly #heartbeat: Heartbeat;
+  readonly #gate = new Gate();
   readonly #exited: Promise<void>;
   /** BOUNDED by MAX_STATUS_REQUESTS; each is answered or times out. */
   readonly #statusRequests = new Map<number, StatusRequest>();
@@ -68,6 +70,7 @@ export class SleeveOverlay implements Overlay {
       port: port2,
       wakeFd: this.#wake.fd,
       heartbeat: this.#heartbeat.buffer,
+      gate: this.#gate.buffer,
     };
     // An empty environment: secrets that came by it are none of this thread's business.
     this.#worker = new Worker(new URL('./data-plane.worker.js', import.meta.url), {
@@ -90,17 +93,26 @@ export class SleeveOverlay implements Overlay {
 
   /**
    * Opens device and sockets in a new thread.
+   * @param modules.openAfter the thread starts at once, but opens them only when this resolves.
    * @throws {WeaveError} `udp-port-in-use`, or an errno name with a sentence for the user, e.g.
    *   that /dev/net/tun is missing. Nothing stays open then.
    */
   static async start(
     options: SleeveOptions,
-    modules: { readonly log: Logger },
+    modules: { readonly log: Logger; readonly openAfter?: Promise<void> },
   ): Promise<SleeveOverlay> {
     const overlay = new SleeveOverlay(options, modules.log);
-    await new Promise<void>((resolve, reject) => {
+    const started = new Promise<void>((resolve, reject) => {
       overlay.#settleStart = { resolve, reject };
     });
+    const allowed = (modules.openAfter ?? Promise.resolve()).then(
+      () => overlay.#gate.open(),
+      (error: unknown) => {
+        overlay.#gate.cancel();
+        throw error;
+      },
+    );
+    await Promise.all([allowed, started]);
     return overlay;
   }
 

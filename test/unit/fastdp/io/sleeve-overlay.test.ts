@@ -205,3 +205,25 @@ test('nonsense commands and a bad address do not disturb the loop', async (t) =>
   assert.deepEqual(failed, ['address-unsupported']);
   assert.equal((await overlay.status()).io.loopErrors, 0);
 });
+
+test('a start waits for leave to open the device, and is cancelled if that is refused', async (t) => {
+  if (!hasAll(t)) return;
+  const netns = addNetns(t, 'g');
+  const options = { localPeer, port: 6783, tapName: 'weave-tap', netnsPath: netns.path };
+  const refused = Promise.reject(new Error('no bridge'));
+  await assert.rejects(SleeveOverlay.start(options, { ...modules, openAfter: refused }), {
+    message: 'no bridge',
+  });
+  let allow = (): void => {};
+  const openAfter = new Promise<void>((resolve) => {
+    allow = resolve;
+  });
+  const starting = SleeveOverlay.start(options, { ...modules, openAfter });
+  const [, before] = await run(netns, 'ip', 'link', 'show');
+  assert.ok(!before.includes('weave-tap'), before);
+  allow();
+  const overlay = await starting;
+  t.after(() => overlay.close());
+  const [, after] = await run(netns, 'ip', 'link', 'show');
+  assert.ok(after.includes('weave-tap'), after);
+});
