@@ -6,6 +6,8 @@
  *   send HOST PORT BYTES                 a stream of BYTES to there: {bytes, sha256, ms}
  *   collect PORT GROUP|- MILLISECONDS    UDP payloads that arrived: {payloads: {text: times}}
  *   scatter HOST PORT COUNT PREFIX       COUNT payloads PREFIX-0…: {sent}
+ *   echo PORT                            UDP over IPv4 and IPv6, until it is killed
+ *   sizes HOST PORT FROM TO STEP         UDP payloads of these sizes echoed: {sizes, resent, missing}
  *   garbage HOST PORT COUNT SEED         bad bytes on TCP and UDP: {tcp, udp}
  */
 import { createHash } from 'node:crypto';
@@ -13,6 +15,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { garbageInput, seededBytes } from './garbage.js';
+import { echo, sizes } from './udp-sizes.js';
 
 const CHUNK_BYTES = 1024 * 1024;
 /** A receiver that is still starting refuses; a path that is still forming drops. */
@@ -150,6 +153,8 @@ const verbs: Readonly<Record<string, () => Promise<void>>> = {
   send: () => send(text(0), number(1), number(2)),
   collect: () => collect(number(0), text(1), number(2)),
   scatter: () => scatter(text(0), number(1), number(2), text(3)),
+  echo: () => echo(number(0)),
+  sizes: () => sizes(text(0), number(1), { from: number(2), to: number(3), step: number(4) }),
   garbage: () => garbage(text(0), number(1), number(2), number(3)),
 };
 const chosen = verbs[verb];

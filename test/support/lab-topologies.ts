@@ -1,7 +1,12 @@
 /** Underlays that several tests use. Host addresses are 198.51.100.0/24 and 203.0.113.0/24. */
 
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Lab } from './lab.js';
 import { Host, ownRouter, type RouterKind } from './lab-host.js';
+import { waitFor } from './wait.js';
+
+const BAD_CABLE = join(dirname(fileURLToPath(import.meta.url)), 'bad-cable.js');
 
 /**
  * Hosts 1…n on one Ethernet switch.
@@ -78,4 +83,27 @@ export function routedHosts(
     new Host(lab, 2, right, '203.0.113.1'),
   ];
   return { hosts, gatewayNetns };
+}
+
+/**
+ * Two hosts and a cable that loses and reorders frames in both directions.
+ *
+ *   h1 198.51.100.1 ══ bad-cable.ts ══ 198.51.100.2 h2
+ */
+export async function badlyCabledHosts(
+  lab: Lab,
+  faults: { seed: number; lossPercent: number; reorderPercent: number },
+): Promise<[Host, Host]> {
+  const [left, right] = [lab.addNetns('h1'), lab.addNetns('h2')] as const;
+  const { seed, lossPercent, reorderPercent } = faults;
+  const argv = [left, right, 'eth0', seed, lossPercent, reorderPercent].map(String);
+  const cable = lab.start(left, [process.execPath, BAD_CABLE, ...argv], { label: 'cable' });
+  for (const [index, netns] of [left, right].entries()) {
+    await waitFor('cable', 10_000, async () => {
+      if (!cable.running()) throw new Error('the cable broke');
+      return (await lab.exec(netns, ['ip', 'link', 'show', 'eth0'])).code === 0;
+    });
+    lab.ip(netns, ['link set eth0 up', `addr add 198.51.100.${index + 1}/24 dev eth0`]);
+  }
+  return [new Host(lab, 1, left, '198.51.100.1'), new Host(lab, 2, right, '198.51.100.2')];
 }

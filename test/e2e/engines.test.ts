@@ -1,0 +1,116 @@
+/**
+ * The data path with each cipher and each way to talk to the kernel, over a cable that loses and
+ * reorders: nothing may arrive changed, and everything must arrive that is sent again.
+ *
+ *   w1 10.40.0.1 ── [h1] ══ loses 1 %, reorders 2 % ══ [h2] ── 10.40.0.2 w2
+ *
+ * WEAVE_TRANSFER_BYTES sets the length of each TCP stream.
+ */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { attachOneEach, PASSWORD, startMesh } from '../support/e2e.js';
+import { Lab } from '../support/lab.js';
+import type { Host } from '../support/lab-host.js';
+import { badlyCabledHosts } from '../support/lab-topologies.js';
+import type { Workload } from '../support/lab-workload.js';
+import { requireNetns, requireTool, requireTun } from '../support/requirements.js';
+import { vlanPing } from '../support/vlan-ping.js';
+import { waitFor } from '../support/wait.js';
+
+const TRANSFER_BYTES = Number(process.env['WEAVE_TRANSFER_BYTES'] ?? 16 * 1024 ** 2);
+const TRANSFER_LIMIT_MS = 60_000 + Math.ceil(TRANSFER_BYTES / 1000);
+const TOOLS = ['nft', 'ping', 'tcpdump', 'socat'];
+
+const CIPHERS = {
+  nacl: { password: PASSWORD, args: ['--cipher', 'nacl'] },
+  'aes-256-gcm': { password: PASSWORD, args: ['--cipher', 'aes-256-gcm'] },
+  plain: { args: [] },
+} as const;
+
+const ENGINES: Readonly<Record<string, readonly string[]>> = {
+  io_uring: [],
+  syscalls: ['--no-uring'],
+  'no offloads': ['--no-uring', '--no-gso', '--no-gro', '--no-vnet-hdr'],
+};
+
+interface DataPlane {
+  readonly Engine: string;
+  readonly EngineReason: string;
+  readonly Offloads: readonly { readonly Name: string; readonly Enabled: boolean }[];
+  readonly Drops: Readonly<Record<string, number>>;
+}
+
+async function dataPlaneOf(host: Host): Promise<DataPlane> {
+  const report = (await host.report()) as unknown as { WeaveNet: { DataPlane: DataPlane } };
+  return report.WeaveNet.DataPlane;
+}
+
+/** The status says what is in use; without io_uring in this kernel the first engine is the second. */
+async function checkEngine(t: TestContext, host: Host, engine: string): Promise<void> {
+  const { Engine, EngineReason, Offloads } = await dataPlaneOf(host);
+  if (engine === 'io_uring' && Engine !== engine) t.diagnostic(`no io_uring: ${EngineReason}`);
+  if (engine !== 'io_uring') assert.deepEqual([Engine, EngineReason], ['syscalls', '--no-uring']);
+  const isOff = engine === 'no offloads';
+  for (const { Name, Enabled } of Offloads) {
+    if (Name !== 'io-uring') assert.equal(Enabled, !isOff, Name);
+  }
+  const metrics = await host.weaveOk(
+    'report',
+    '-f',
+    '{{range .WeaveNet.DataPlane.Offloads}}{{.Name}} {{end}}',
+  );
+  assert.match(metrics, /^udp-segment udp-gro tap-checksum/);
+}
+
+type Stream = { bytes: number; sha256: string };
+
+async function transfer(from: Workload, to: Workload, port: string): Promise<void> {
+  const receiving = to.agentResult<Stream>(TRANSFER_LIMIT_MS, 'receive', port);
+  const args = [to.address, port, `${TRANSFER_BYTES}`];
+  const sent = await from.agentResult<Stream>(TRANSFER_LIMIT_MS, 'send', ...args);
+  assert.deepEqual(await receiving, { bytes: TRANSFER_BYTES, sha256: sent.sha256 });
+}
+
+async function echoSizes(from: Workload, host: string, range: readonly number[]): Promise<void> {
+  const args = [host, '5010', ...range.map(String)];
+  const result = await from.agentResult<object>(60_000, 'sizes', ...args);
+  const { missing, changed } = result as { missing: number[]; changed: number[] };
+  assert.deepEqual({ missing, changed }, { missing: [], changed: [] });
+}
+
+async function exercise(t: TestContext, w1: Workload, w2: Workload): Promise<void> {
+  await waitFor('first answer', 10_000, () => w1.reaches(w2.address));
+  await Promise.all([transfer(w1, w2, '5001'), transfer(w2, w1, '5002')]);
+  w2.agent('echo', '5010');
+  await echoSizes(w1, w2.address, [1, 9000, 61]);
+  await echoSizes(w1, w2.address, [1300, 1420, 1]);
+  const { lab } = w1.host;
+  lab.ip(w1.netns, ['addr add fd00:40::1/64 dev ethwe nodad']);
+  lab.ip(w2.netns, ['addr add fd00:40::2/64 dev ethwe nodad']);
+  await waitFor('first answer over IPv6', 10_000, () => w1.reaches('fd00:40::2'));
+  await echoSizes(w1, 'fd00:40::2', [1, 9000, 251]);
+  await vlanPing(t, w1, w2);
+}
+
+for (const [cipher, options] of Object.entries(CIPHERS)) {
+  for (const [index, [engine, engineArgs]] of Object.entries(ENGINES).entries()) {
+    test(`a bad cable with ${cipher}, ${engine}`, async (t) => {
+      if (!requireTun(t) || !requireNetns(t)) return;
+      if (!TOOLS.every((tool) => requireTool(t, tool))) return;
+      const lab = Lab.forTest(t);
+      await lab.explain(t, async () => {
+        const faults = { seed: index + 1, lossPercent: 1, reorderPercent: 2 };
+        const hosts = await badlyCabledHosts(lab, faults);
+        await startMesh(hosts, { ...options, args: [...options.args, ...engineArgs] });
+        const [w1, w2] = (await attachOneEach(hosts)) as [Workload, Workload];
+        for (const host of hosts) await checkEngine(t, host, engine);
+        await exercise(t, w1, w2);
+        for (const host of hosts) {
+          const { Drops } = await dataPlaneOf(host);
+          assert.equal(Drops['forged'], 0);
+          assert.equal(Drops['tap-refused'], 0);
+        }
+      });
+    });
+  }
+}
