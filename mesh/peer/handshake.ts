@@ -12,17 +12,16 @@ import { concatBytes, equalBytes, fromHex, toHex, utf8, wipe } from '../../core/
 import { ProtocolError } from '../../core/errors.js';
 import { GobEncoder, GobMessageDecoder } from '../../core/gob/index.js';
 import { deriveSessionKey, KEY_BYTES, type KeyPair, keyPairFromPrivate } from '../../core/nacl.js';
-import type { PeerName } from '../../core/peer-name.js';
 import type { Random } from '../../core/random.js';
-import type { Cipher } from './ciphers.js';
 import {
   buildFeatures,
   decodeFeatures,
   decodeFeaturesMessage,
   encodeFeatures,
   type FeatureMap,
+  type FeatureOptions,
   featureMapSchema,
-  type LocalIdentity,
+  type ParsedFeatures,
   PUBLIC_KEY_FEATURE,
   parseFeatures,
   reduceToProtocol1,
@@ -39,31 +38,16 @@ import { MessageOpener, MessageSealer } from './session-crypto.js';
 
 export type ProtocolVersion = 1 | 2;
 
-export interface HandshakeOptions {
+export interface HandshakeOptions extends Omit<FeatureOptions, 'connectionId'> {
   readonly outbound: boolean;
-  readonly identity: LocalIdentity;
   /** As given by the user, UTF-8; null or empty for none. */
   readonly password: Uint8Array | null;
   readonly minVersion: ProtocolVersion;
   readonly maxVersion: ProtocolVersion;
-  /** The remote address lies in a trusted subnet. */
-  readonly trustsRemote: boolean;
-  readonly overlays: readonly string[];
-  readonly ciphers: readonly Cipher[];
-  readonly extraFeatures: Readonly<Record<string, string>>;
 }
 
 /** What the other end said about itself. */
-export interface Introduction {
-  readonly name: PeerName;
-  readonly nickname: string;
-  readonly uid: bigint;
-  readonly shortId: number | null;
-  readonly trustsUs: boolean;
-  /** null: sent none, so it expects old-style sleeve control. */
-  readonly overlays: readonly string[] | null;
-  /** null: announced none, so it has NaCl alone. */
-  readonly ciphers: readonly string[] | null;
+export interface Introduction extends Omit<ParsedFeatures, 'connectionId'> {
   /** As received, with keys unknown to us. */
   readonly features: FeatureMap;
   readonly version: ProtocolVersion;
