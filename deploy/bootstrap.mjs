@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
- * What `npm start`, `npm test` and `npm run bench` run. Plain JavaScript, since nothing is installed
- * or built yet: installs what the machine lacks, builds, and goes on in the compiled program.
+ * What `npm start`, `npm test`, `npm run bench` and `npm run soak` run. Plain JavaScript, since
+ * nothing is installed or built yet: installs what the machine lacks, builds, and goes on in the
+ * compiled program.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
@@ -122,6 +123,10 @@ if (verb === 'start') {
   // `npm run bench -- mesh`: start, handshake and memory, optionally beside the original.
   if (rest[0] === 'mesh') goOn('bench/mesh.js', rest.slice(1));
   goOn('bench/run.js', rest);
+} else if (verb === 'soak') {
+  installTools({ ...RUN_TOOLS, ...TEST_TOOLS });
+  installAndBuild();
+  goOn('bench/soak.js', rest);
 } else {
-  fail('usage: bootstrap.mjs start|test|bench [arguments]');
+  fail('usage: bootstrap.mjs start|test|bench|soak [arguments]');
 }
