@@ -45,7 +45,7 @@ async function dataPlaneOf(host: Host): Promise<DataPlane> {
   return report.WeaveNet.DataPlane;
 }
 
-/** The status says what is in use; without io_uring in this kernel the first engine is the second. */
+/** The status says what is in use; in a kernel without io_uring the first is the second engine. */
 async function checkEngine(t: TestContext, host: Host, engine: string): Promise<void> {
   const { Engine, EngineReason, Offloads } = await dataPlaneOf(host);
   if (engine === 'io_uring' && Engine !== engine) t.diagnostic(`no io_uring: ${EngineReason}`);

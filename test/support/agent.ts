@@ -7,7 +7,7 @@
  *   collect PORT GROUP|- MILLISECONDS    UDP payloads that arrived: {payloads: {text: times}}
  *   scatter HOST PORT COUNT PREFIX       COUNT payloads PREFIX-0…: {sent}
  *   echo PORT                            UDP over IPv4 and IPv6, until it is killed
- *   sizes HOST PORT FROM TO STEP         UDP payloads of these sizes echoed: {sizes, resent, missing}
+ *   sizes HOST PORT FROM TO STEP         UDP payloads echoed: {sizes, resent, missing, changed}
  *   garbage HOST PORT COUNT SEED         bad bytes on TCP and UDP: {tcp, udp}
  */
 import { createHash } from 'node:crypto';

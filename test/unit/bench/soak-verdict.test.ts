@@ -1,3 +1,4 @@
+/** The verdict of a soak over samples that are well, and ill in one way each. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fitLine, judge, type SoakSample } from '../../../bench/soak/verdict.js';

@@ -1,3 +1,4 @@
+/** Engine and offloads as the report and the warnings show them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Offloads } from '../../../fastdp/io/offloads.js';

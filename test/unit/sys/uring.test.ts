@@ -1,4 +1,4 @@
-/** io_uring on /dev/null, pipes and a TAP device. Skipped, with the reason, where it is forbidden. */
+/** io_uring on /dev/null, pipes and a TAP device. Skipped, with a reason, where forbidden. */
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';

@@ -1,3 +1,4 @@
+/** What each switch takes away, and which reason is told. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

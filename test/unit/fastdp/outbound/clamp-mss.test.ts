@@ -1,3 +1,4 @@
+/** Segment sizes in SYNs: by hand, by property, and through a pair of data planes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
