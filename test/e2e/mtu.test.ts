@@ -88,3 +88,24 @@ async function bytesSeen(workload: Workload): Promise<number> {
   const result = await workload.exec(['cat', '/sys/class/net/ethwe/statistics/rx_bytes']);
   return Number(result.stdout);
 }
+
+e2e('workloads whose MTU exceeds the path speak TCP without any ICMP', [], async (lab) => {
+  const { hosts } = switchedHosts(lab, 2);
+  await startMesh(hosts, { password: PASSWORD, args: ['--mtu', '8900'] });
+  const [w1, w2] = (await attachOneEach(hosts)) as [Workload, Workload];
+  await waitFor('first answer', 5_000, () => w1.reaches(w2.address));
+  await waitFor('known MTU', 20_000, async () => (await overlayMtu(w1.host)()) > 0);
+  for (const { netns } of [w1, w2]) {
+    const quiet = 'type filter hook input priority 0; meta l4proto icmp drop;';
+    lab.nft(netns, `table inet quiet { chain in { ${quiet} }; }`);
+  }
+  const receiving = w2.agentResult<{ sha256: string }>(60_000, 'receive', '5002');
+  const args = [w2.address, '5002', `${8 * 1024 ** 2}`];
+  const sent = await w1.agentResult<{ sha256: string }>(60_000, 'send', ...args);
+  assert.equal((await receiving).sha256, sent.sha256);
+  for (const host of hosts) {
+    const { body } = await host.api('GET', '/metrics');
+    assert.match(body, /^weave_mss_clamped_total [1-9]/m);
+    assert.match(body, /^weave_drops_total\{reason="too-big-answered"\} 0$/m);
+  }
+});
