@@ -37,7 +37,7 @@ export class FrameInfo {
   ipTotalBytes = 0;
   /** IPv4 header's don't-fragment bit. */
   df = false;
-  /** The checksum may be open (see open-checksum.ts). Not in the frame: set by who knows its way. */
+  /** The checksum may be open (see open-checksum.ts). Set by who knows the frame's way. */
   mayBeOpen = false;
 }
 

@@ -53,7 +53,7 @@ export class PmtuSweep {
     return this.#sizes.filter((mtu) => mtu > this.#best);
   }
 
-  /** The sweep is over; larger sizes may still be answered for a while. @returns the least failed. */
+  /** The sweep is over; larger sizes may still be answered a while. @returns the least failed. */
   end(nowMs: number): number {
     this.#lateUntilMs = nowMs + LATE_ANSWER_MS;
     return this.#sizes[this.#sizes.indexOf(this.#best) - 1] as number;
