@@ -16,7 +16,8 @@ import { waitFor } from '../support/wait.js';
 
 const AGENT = join(dirname(fileURLToPath(import.meta.url)), '../support/hostile-agent.js');
 const ATTACK_MS = 6_000;
-const API_DEADLINE_MS = 20_000;
+/** What is left of an attack in socket buffers is worked off first, on two cores or fewer. */
+const API_DEADLINE_MS = 60_000;
 const VERBS = ['strangers', 'partial', 'topology', 'surrogates', 'control', 'deaf', 'churn'];
 /** Everything that the limits in mesh/README.md allow at one time, and the engine's slack. */
 const MAX_RESIDENT_BYTES = 1536 * 1024 * 1024;
@@ -38,7 +39,6 @@ e2e('a hostile peer with the password costs honest ones little', [], async (lab,
     const during = await w1.ping(w2.address, { count: 30 });
     const { code, stdout, stderr } = await attack;
     assert.equal(code, 0, stderr);
-    // What is left of the attack in socket buffers is still being worked off.
     const body = await waitFor(
       'metrics',
       API_DEADLINE_MS,
@@ -51,6 +51,6 @@ e2e('a hostile peer with the password costs honest ones little', [], async (lab,
     assert.ok(h1.router?.running() && h1.router.pid === pid, `${verb}: the router lives`);
     assert.ok(resident < MAX_RESIDENT_BYTES, `${verb}: ${resident} bytes in use`);
     assert.ok(during.received >= 27, `${verb}: traffic goes on meanwhile: ${during.output}`);
-    await h1.waitEstablished(h2, 10_000);
+    await h1.waitEstablished(h2, API_DEADLINE_MS);
   }
 });
