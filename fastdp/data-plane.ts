@@ -123,6 +123,7 @@ export class DataPlane {
   confirm(connId: number, nowMs: number): void {
     const link = this.#links.get(connId);
     if (link === undefined || link.active || link.forwarder.state !== 'prepared') return;
+    this.#endRuns();
     this.#routes.addLink(link);
     link.confirm(nowMs);
     this.#touch(link);
@@ -141,7 +142,6 @@ export class DataPlane {
   stop(connId: number): void {
     const link = this.#links.get(connId);
     if (link === undefined) return;
-    this.#endRuns();
     this.#links.delete(connId);
     this.#dirty.delete(link);
     this.#detach(link);
@@ -160,7 +160,6 @@ export class DataPlane {
   /** @returns 0 if the frame captured on the bridge goes to some neighbour. Reasons are counted. */
   handleFrame(buffer: Uint8Array, offset: number, frameBytes: number, nowMs: number): DropReason {
     this.#nowMs = nowMs;
-    this.#relay.endRun();
     return this.#outbound.handleFrame(buffer, offset, frameBytes, nowMs);
   }
 
@@ -170,7 +169,7 @@ export class DataPlane {
     return this.#outbound.handleLarge(frame, nowMs);
   }
 
-  /** @param buffer changed in place. @param srcIp IPv4 as an unsigned number. */
+  /** @param buffer changed in place. @param srcIp IPv4, signed or unsigned 32-bit. */
   handleDatagram(
     buffer: Uint8Array,
     offset: number,
@@ -180,15 +179,13 @@ export class DataPlane {
     nowMs: number,
   ): void {
     this.#nowMs = nowMs;
-    this.#outbound.endRun();
-    const link = this.#inbound.handleDatagram(buffer, offset, bytes, srcIp, srcPort, nowMs);
+    const link = this.#inbound.handleDatagram(buffer, offset, bytes, srcIp | 0, srcPort, nowMs);
     if (link !== null) this.#touch(link);
   }
 
   /** The end of a batch: everything taken so far leaves for the kernel. */
   flush(nowMs: number): void {
     this.#nowMs = nowMs;
-    this.#endRuns();
     this.#sealer.sealAll();
     this.#datagrams.flush();
     for (let round = 0; round < MAX_FLUSH_ROUNDS && this.#dirty.size > 0; round++) {
@@ -237,7 +234,7 @@ export class DataPlane {
     };
   }
 
-  /** Runs of frames rest on what is known about peers, links and addresses. */
+  /** Runs of frames rest on what is known about peers and links. */
   #endRuns(): void {
     this.#relay.endRun();
     this.#outbound.endRun();
@@ -299,6 +296,7 @@ export class DataPlane {
   }
 
   #detach(link: Link): void {
+    this.#endRuns();
     link.active = false;
     this.#sealer.discard(link);
     this.#routes.removeLink(link);
