@@ -137,6 +137,7 @@ export const optionSchemas = {
   'no-gro': onOff,
   'no-vnet-hdr': onOff,
   'no-uring': onOff,
+  'no-busy-poll': onOff,
   'no-fastdp': onOff,
   'no-bridged-fastdp': onOff,
   'no-dns': onOff,
@@ -202,6 +203,10 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
     'WEAVE_NO_VNET_HDR',
   ),
   'no-uring': flag('plain system calls instead of io_uring', 'WEAVE_NO_URING'),
+  'no-busy-poll': flag(
+    'sleep at once when no packet waits: less processor time, longer round trips',
+    'WEAVE_NO_BUSY_POLL',
+  ),
   'no-fastdp': flag('accepted: the kernel data path is not used', 'WEAVE_NO_FASTDP'),
   'no-bridged-fastdp': flag('accepted, likewise', 'WEAVE_NO_BRIDGED_FASTDP'),
   'no-dns': flag('accepted: there is no name service'),

@@ -42,6 +42,7 @@ export interface RouterConfig {
   readonly ciphers: readonly Cipher[];
   /** What the kernel is not to be asked for. */
   readonly offloads: OffloadSwitches;
+  readonly busyPoll: boolean;
   readonly discovery: boolean;
   readonly resume: boolean;
   /** 0 is no limit. */
@@ -252,6 +253,7 @@ function buildConfig(
       noVnetHdr: values['no-vnet-hdr'],
       noUring: values['no-uring'],
     }),
+    busyPoll: !values['no-busy-poll'],
     discovery: !values['no-discovery'],
     resume: values.resume,
     connLimit: values['conn-limit'],

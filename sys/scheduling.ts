@@ -36,6 +36,13 @@ export function askShortTurns(nanoseconds: number): boolean {
   return syscall(numbers.set, 0, attr.address, 0, 0) === 0;
 }
 
+const schedYield = declare<() => number>('int sched_yield()');
+
+/** Other threads that want this processor have it now. Source: sched_yield(2). */
+export function yieldProcessor(): void {
+  schedYield();
+}
+
 /** Nanoseconds of the calling thread's turns; 0 if the kernel does not tell. */
 export function turnNanoseconds(): number {
   const numbers = SYSCALLS[process.arch];
