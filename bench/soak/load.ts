@@ -1,4 +1,5 @@
 /** Mixed load between two workloads, for as long as a soak lasts. */
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BackgroundProcess } from '../../test/support/lab.js';
 import type { Workload } from '../../test/support/lab-workload.js';
@@ -68,7 +69,11 @@ export class MixedLoad {
     const result = await from.exec(argv, { timeoutMs: (seconds + 60) * 1000 });
     server.kill('SIGTERM');
     if (result.code !== 0) {
-      this.faults.push(`iperf3 ${args.join(' ')}: ${result.stderr.trim().slice(0, 200)}`);
+      const said = readFileSync(server.logPath, 'utf8').trim().slice(-400);
+      this.faults.push(
+        `iperf3 ${from.label} → ${to.label} ${args.join(' ')}: ${result.stderr.trim().slice(0, 200)}; ` +
+          `its server: ${said.replaceAll(/\s+/g, ' ')}`,
+      );
       return;
     }
     // The last line that tells what arrived.
