@@ -185,6 +185,8 @@ export interface ReportExtras {
     /** `io_uring` or `syscalls`, and why. */
     readonly Engine: string;
     readonly EngineReason: string;
+    /** Threads, each with a queue of the device. */
+    readonly Queues: number;
     /** Work that the kernel does for many frames at once. */
     readonly Offloads: readonly {
       readonly Name: string;

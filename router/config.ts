@@ -42,6 +42,8 @@ export interface RouterConfig {
   readonly ciphers: readonly Cipher[];
   /** What the kernel is not to be asked for. */
   readonly offloads: OffloadSwitches;
+  /** Threads of the data plane. */
+  readonly queues: number;
   readonly discovery: boolean;
   readonly resume: boolean;
   /** 0 is no limit. */
@@ -252,6 +254,7 @@ function buildConfig(
       noVnetHdr: values['no-vnet-hdr'],
       noUring: values['no-uring'],
     }),
+    queues: values['fastdp-queues'],
     discovery: !values['no-discovery'],
     resume: values.resume,
     connLimit: values['conn-limit'],

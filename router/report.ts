@@ -36,6 +36,8 @@ export interface ReportInput {
   readonly dataPlane: DataPlaneStatus | null;
   /** Of the data plane's thread; empty unless it answers. */
   readonly offloads?: readonly OffloadState[];
+  /** Threads of the data plane; 1 unless given. */
+  readonly queues?: number;
   /** Diagnostics of each overlay by its name. */
   readonly overlays: Readonly<Record<string, unknown>>;
   readonly apiRejections: Readonly<Record<string, number>>;
@@ -222,6 +224,7 @@ function buildExtras(input: ReportInput): ReportExtras {
             MacMoves: dataPlane.macMoves,
             MssClamped: dataPlane.mssClamped,
             ...reportOffloads(input.offloads ?? []),
+            Queues: input.queues ?? 1,
             Drops: mapOf(dataPlane.drops),
             Traffic: presentList(
               dataPlane.traffic.map((traffic) => ({

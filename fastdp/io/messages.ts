@@ -6,6 +6,7 @@
 import type { LogFields } from '../../core/log.js';
 import type { PeerName } from '../../core/peer-name.js';
 import type { ForwardingTables, OverlayEvent, OverlayPeering } from '../../mesh/overlay.js';
+import type { OpenPair } from '../../sys/udp.js';
 import type { KeyLimits } from '../key-schedule.js';
 import type { DataPlaneStatus } from '../status.js';
 import type { OffloadState, OffloadSwitches } from './offloads.js';
@@ -29,10 +30,20 @@ export interface SleeveOptions {
   readonly socketBufferBytes?: number;
   /** What the kernel is not to be asked for; nothing is left out unless given. */
   readonly offloads?: OffloadSwitches;
+  /** Threads of the data plane, 1 to MAX_QUEUES; 1 unless given. */
+  readonly queues?: number;
 }
 
+/** Each takes a processor under load. */
+export const MAX_QUEUES = 8;
+
 export type Command =
-  | { readonly type: 'prepare'; readonly peering: OverlayPeering }
+  | {
+      readonly type: 'prepare';
+      readonly peering: OverlayPeering;
+      /** What several threads share about it; null with one. */
+      readonly board: SharedArrayBuffer | null;
+    }
   | { readonly type: 'confirm'; readonly connId: number }
   | {
       readonly type: 'control';
@@ -72,6 +83,8 @@ export interface IoCounters {
 }
 
 export interface SleeveStatus extends DataPlaneStatus {
+  /** Threads at work. */
+  readonly queues: number;
   readonly io: IoCounters;
   /** Which library seals, e.g. `libsodium.so.23`. */
   readonly cryptoLibrary: string;
@@ -99,6 +112,9 @@ export type Report =
       readonly tapName: string;
       readonly port: number;
       readonly cryptoLibrary: string;
+      /** The sockets of the other threads, which are to be started now; empty with one thread. */
+      readonly sockets: readonly OpenPair[];
+      readonly offloads: readonly OffloadState[];
     }
   | { readonly type: 'start-failed'; readonly code: string; readonly text: string }
   | { readonly type: 'event'; readonly event: OverlayEvent }

@@ -256,7 +256,7 @@ export class Sealer {
   #sealBox(link: Link, key: Uint8Array, df: boolean, at: number, recordBytes: number): void {
     const arena = this.#datagrams.arena;
     // The number is spent whether or not the system takes the datagram: a nonce never repeats.
-    const sequence = df ? link.nextSequenceDf++ : link.nextSequenceNonDf++;
+    const sequence = link.sequences.next(df);
     const high = Math.floor(sequence / 0x1_0000_0000) | (df ? DF_BIT : 0);
     const nonce = link.sendNonce;
     writeU32(arena, at + SEQUENCE_OFFSET, high);

@@ -56,6 +56,7 @@ test('without any option the defaults hold', () => {
     trustedSubnets: [],
     ciphers: ['aes-256-gcm', 'nacl'],
     offloads: { noGso: false, noGro: false, noVnetHdr: false, noUring: false },
+    queues: 1,
     discovery: true,
     resume: false,
     connLimit: 200,
