@@ -279,9 +279,11 @@ export class DataPlaneLoop {
   }
 
   #status(): SleeveStatus {
+    const status = this.#dataPlane.status(this.#nowMs);
+    const { framesCaptured, framesInjected } = status;
     return {
-      ...this.#dataPlane.status(this.#nowMs),
-      queues: 1,
+      ...status,
+      queues: [{ framesCaptured, framesInjected }],
       cryptoLibrary: `${this.#modules.secretbox.library}, ${this.#modules.aead.library}`,
       tapName: this.#tap.name,
       offloads: this.#modules.offloads.status(),

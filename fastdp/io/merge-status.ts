@@ -12,7 +12,7 @@ export function mergeStatus(statuses: readonly [SleeveStatus, ...SleeveStatus[]]
   const ioKeys = Object.keys(primary.io) as (keyof IoCounters)[];
   return {
     ...primary,
-    queues: statuses.length,
+    queues: statuses.flatMap(({ queues }) => queues),
     traffic: mergeTraffic(statuses.flatMap(({ traffic }) => traffic)),
     drops: Object.fromEntries(
       Object.keys(primary.drops).map((reason) => [reason, sum(({ drops }) => drops[reason] ?? 0)]),

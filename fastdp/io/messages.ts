@@ -82,9 +82,15 @@ export interface IoCounters {
   readonly loopErrors: number;
 }
 
+/** Frames from and to the bridge by one thread. */
+export interface QueueCounters {
+  readonly framesCaptured: number;
+  readonly framesInjected: number;
+}
+
 export interface SleeveStatus extends DataPlaneStatus {
-  /** Threads at work. */
-  readonly queues: number;
+  /** One for each thread, the primary first: how the flows are spread. */
+  readonly queues: readonly QueueCounters[];
   readonly io: IoCounters;
   /** Which library seals, e.g. `libsodium.so.23`. */
   readonly cryptoLibrary: string;
