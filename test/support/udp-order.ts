@@ -42,7 +42,7 @@ async function sendBurst(socket: Socket, from: number, count: number): Promise<v
   await Promise.all(sent);
 }
 
-/** @returns how many flows were seen, and how many datagrams came after a later one of their flow. */
+/** @returns how many flows were seen, and how many datagrams came after a later one of theirs. */
 export async function watchOrder(
   port: number,
   ms: number,
