@@ -144,6 +144,7 @@ export class DataPlane implements CrossingSink {
   confirm(connId: number, nowMs: number): void {
     const link = this.#links.get(connId);
     if (link === undefined || link.active || link.forwarder.state !== 'prepared') return;
+    this.#endRuns();
     this.#routes.addLink(link);
     link.confirm(nowMs);
     this.#touch(link);
@@ -162,7 +163,6 @@ export class DataPlane implements CrossingSink {
   stop(connId: number): void {
     const link = this.#links.get(connId);
     if (link === undefined) return;
-    this.#endRuns();
     this.#links.delete(connId);
     this.#dirty.delete(link);
     this.#detach(link);
@@ -181,7 +181,6 @@ export class DataPlane implements CrossingSink {
   /** @returns 0 if the frame captured on the bridge goes to some neighbour. Reasons are counted. */
   handleFrame(buffer: Uint8Array, offset: number, frameBytes: number, nowMs: number): DropReason {
     this.#nowMs = nowMs;
-    this.#relay.endRun();
     return this.#outbound.handleFrame(buffer, offset, frameBytes, nowMs);
   }
 
@@ -191,7 +190,7 @@ export class DataPlane implements CrossingSink {
     return this.#outbound.handleLarge(frame, nowMs);
   }
 
-  /** @param buffer changed in place. @param srcIp IPv4 as an unsigned number. */
+  /** @param buffer changed in place. @param srcIp IPv4, signed or unsigned 32-bit. */
   handleDatagram(
     buffer: Uint8Array,
     offset: number,
@@ -201,15 +200,13 @@ export class DataPlane implements CrossingSink {
     nowMs: number,
   ): void {
     this.#nowMs = nowMs;
-    this.#outbound.endRun();
-    const link = this.#inbound.handleDatagram(buffer, offset, bytes, srcIp, srcPort, nowMs);
+    const link = this.#inbound.handleDatagram(buffer, offset, bytes, srcIp | 0, srcPort, nowMs);
     if (link !== null) this.#touch(link);
   }
 
   /** The end of a batch: everything taken so far leaves for the kernel. */
   flush(nowMs: number): void {
     this.#nowMs = nowMs;
-    this.#endRuns();
     this.#sealer.sealAll();
     this.#datagrams.flush();
     for (let round = 0; round < MAX_FLUSH_ROUNDS && this.#dirty.size > 0; round++) {
@@ -275,7 +272,6 @@ export class DataPlane implements CrossingSink {
 
   handleToldAddress(mac: number, peer: number, from: number): void {
     if (!(this.#macs instanceof ToldMacTable)) return;
-    this.#endRuns();
     this.#macs.learnTold(mac, peer as PeerName, this.#nowMs);
     // The followers know each other by the primary alone.
     const others = this.#isPrimary ? (this.#queue?.outboxes ?? []) : [];
@@ -313,7 +309,7 @@ export class DataPlane implements CrossingSink {
     });
   }
 
-  /** Runs of frames rest on what is known about peers, links and addresses. */
+  /** Runs of frames rest on what is known about peers and links. */
   #endRuns(): void {
     this.#relay.endRun();
     this.#outbound.endRun();
@@ -373,6 +369,7 @@ export class DataPlane implements CrossingSink {
   }
 
   #detach(link: Link): void {
+    this.#endRuns();
     link.active = false;
     this.#sealer.discard(link);
     this.#routes.removeLink(link);

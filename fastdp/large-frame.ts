@@ -29,6 +29,8 @@ export class LargeFrame {
   count = 0;
   readonly #header = new Uint8Array(MAX_HEADER_BYTES);
   readonly #headerView = new DataView(this.#header.buffer);
+  /** The same in the machine's order, little-endian. */
+  readonly #headerWords = new Int32Array(this.#header.buffer);
   #ip = 0;
   #tcp = 0;
   #isIpv6 = false;
@@ -85,11 +87,13 @@ export class LargeFrame {
 
   /** Writes a segment's header, `headerBytes` long, its checksum open. */
   writeHeader(view: DataView, at: number, index: number, payloadBytes: number): void {
-    const from = this.#headerView;
     const { headerBytes } = this;
-    const words = headerBytes & ~3;
-    for (let i = 0; i < words; i += 4) view.setInt32(at + i, from.getInt32(i, true), true);
-    for (let i = words; i < headerBytes; i++) view.setUint8(at + i, from.getUint8(i));
+    const words = this.#headerWords;
+    const count = headerBytes >>> 2;
+    for (let i = 0; i < count; i++) view.setInt32(at + i * 4, words[i] as number, true);
+    for (let i = headerBytes & ~3; i < headerBytes; i++) {
+      view.setUint8(at + i, this.#header[i] as number);
+    }
     const ip = at + this.#ip;
     const tcp = at + this.#tcp;
     const ipBytes = headerBytes - this.#ip + payloadBytes;

@@ -3,7 +3,7 @@
  * life of the connection, writes what it knows of the path, the others read it once a round.
  *
  *   0   version u32, odd while the next five are being written
- *   4   address u32, port u32, MTU u32, payload u32, flags u32 (1 MTU known, 2 fragments trusted)
+ *   4   address i32, port u32, MTU u32, payload u32, flags u32 (1 MTU known, 2 fragments trusted)
  *   24  u32: a follower sent datagrams large enough to be worth verifying the MTU
  *   32  i64: blocks of NaCl numbers taken, without and with DF
  */
@@ -74,7 +74,7 @@ export class LinkBoard {
       const flags = Atomics.load(words, FLAGS);
       if ((version & 1) !== 0 || Atomics.load(words, VERSION) !== version) continue;
       this.#seen = version;
-      into.remoteIp = address >>> 0;
+      into.remoteIp = address;
       into.remotePort = port;
       into.mtu = mtu;
       into.maxPayloadBytes = payload;

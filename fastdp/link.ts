@@ -38,7 +38,7 @@ export interface LinkModules {
 export class Link {
   readonly connId: number;
   readonly remotePeer: PeerName;
-  /** Address DF datagrams must leave from; used for all, as a multihomed peer expects it. */
+  /** Address that all datagrams leave from, as a multihomed peer expects it; signed. */
   readonly sourceIp: number;
   readonly encrypted: boolean;
   /** Frames may cross with open checksums, both ways. */
@@ -70,8 +70,8 @@ export class Link {
     const { cipher, sessionKey, outbound } = peering;
     this.connId = peering.connId;
     this.remotePeer = peering.remotePeer;
-    this.sourceIp = parseIpv4(peering.localIp);
-    const remoteIp = parseIpv4(peering.remoteIp);
+    this.sourceIp = parseIpv4(peering.localIp) | 0;
+    const remoteIp = parseIpv4(peering.remoteIp) | 0;
     const { headerBytes, trailerBytes } = DATAGRAM_LAYOUTS[cipher];
     this.headerBytes = headerBytes;
     this.overheadBytes = headerBytes + trailerBytes;

@@ -34,7 +34,7 @@ interface MacEntry {
   peer: PeerName;
   /** Refreshed once a minute; what ageing and eviction look at. */
   seenMs: number;
-  /** The very last frame received from the remote peer, exact. Guards the take-over. */
+  /** The last frame received from the remote peer, but for those of a run. Guards the take-over. */
   remoteFrameMs: number;
 }
 
@@ -49,7 +49,10 @@ export class MacTable {
   #lastLearnt: MacEntry | undefined;
   #lastLookup: MacEntry | undefined;
   #scanAtMs: number | null = null;
+  /** The answer given last: asked in every round, it changes once a minute. */
+  #scan: Timeout | null = null;
   #moves = 0;
+  #changes = 0;
 
   constructor(options: MacTableOptions) {
     this.#localPeer = options.localPeer;
@@ -64,6 +67,11 @@ export class MacTable {
   /** How often an address changed its peer, including take-overs by our bridge. */
   get moves(): number {
     return this.#moves;
+  }
+
+  /** Goes up whenever an address appears, moves or goes: what was looked up before may be wrong. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /**
@@ -109,7 +117,10 @@ export class MacTable {
   }
 
   nextTimeout(): Timeout | null {
-    return this.#scanAtMs === null ? null : { atMs: this.#scanAtMs, reason: 'mac-scan' };
+    const atMs = this.#scanAtMs;
+    if (atMs === null) return null;
+    if (this.#scan?.atMs !== atMs) this.#scan = { atMs, reason: 'mac-scan' };
+    return this.#scan;
   }
 
   handleTimeout(nowMs: number): void {
@@ -138,6 +149,7 @@ export class MacTable {
     if (entry === undefined) {
       if (mac === 0 || (Math.floor(mac / GROUP_BIT) & 1) === 1) return undefined;
       this.#makeRoom(peer);
+      this.#changes += 1;
       entry = { mac, peer, seenMs: nowMs, remoteFrameMs: Number.NEGATIVE_INFINITY };
       this.#macs.set(mac, entry);
       this.#entriesOf(peer).set(mac, entry);
@@ -163,6 +175,7 @@ export class MacTable {
     entry.seenMs = nowMs;
     this.#entriesOf(peer).set(entry.mac, entry);
     this.#moves += 1;
+    this.#changes += 1;
   }
 
   #makeRoom(peer: PeerName): void {
@@ -196,6 +209,7 @@ export class MacTable {
   }
 
   #remove(entry: MacEntry): void {
+    this.#changes += 1;
     this.#macs.delete(entry.mac);
     this.#detach(entry);
     if (this.#lastLearnt === entry) this.#lastLearnt = undefined;

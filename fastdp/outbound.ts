@@ -47,7 +47,7 @@ export class Outbound {
     const info = this.#info;
     const flow = this.#flow;
     this.#counters.framesCaptured += 1;
-    if (this.#run.continues(buffer, offset, frameBytes)) {
+    if (this.#run.continues(buffer, offset, frameBytes, nowMs, this.#macs.changes)) {
       parseFrame(info, buffer, offset, frameBytes);
       info.mayBeOpen = true;
       return this.#forwarding.sendAlong(flow, info, buffer, offset, frameBytes);
@@ -72,7 +72,7 @@ export class Outbound {
           null,
         );
       }
-      this.#run.begin(buffer, offset);
+      this.#run.begin(buffer, offset, nowMs, this.#macs.changes);
       return this.#forwarding.sendAlong(flow, info, buffer, offset, frameBytes);
     }
     const sent = this.#forwarding.broadcast(info, buffer, offset, frameBytes, local, null);
@@ -89,12 +89,22 @@ export class Outbound {
     const info = this.#info;
     const { buffer, offset, headerBytes, segmentBytes, payloadBytes } = frame;
     const frameBytes = headerBytes + Math.min(segmentBytes, payloadBytes);
-    const reason = captureFrame(info, buffer, offset, frameBytes, this.#macs, nowMs);
-    if (reason !== DropReason.none) return false;
-    const local = this.#localPeer;
-    const peer = this.#macs.lookup(info.destinationMac);
-    if (peer === local || peer === -1) return false;
-    if (!this.#forwarding.unicastLarge(info, frame, local, peer as PeerName)) return false;
+    const flow = this.#flow;
+    if (this.#run.continues(buffer, offset, frameBytes, nowMs, this.#macs.changes)) {
+      parseFrame(info, buffer, offset, frameBytes);
+      info.mayBeOpen = true;
+    } else {
+      this.#run.end();
+      const reason = captureFrame(info, buffer, offset, frameBytes, this.#macs, nowMs);
+      if (reason !== DropReason.none) return false;
+      const peer = this.#macs.lookup(info.destinationMac);
+      if (peer === this.#localPeer || peer === -1) return false;
+      flow.destination = peer as PeerName;
+      flow.link = this.#forwarding.linkTo(flow.destination);
+      if (flow.link === null) return false;
+      this.#run.begin(buffer, offset, nowMs, this.#macs.changes);
+    }
+    if (!this.#forwarding.sendLargeAlong(flow, info, frame)) return false;
     this.#counters.framesCaptured += frame.count;
     return true;
   }

@@ -4,6 +4,9 @@
  * plain arrays. All are called on the one thread that owns the data plane and never block.
  */
 
+/** Datagrams of one size that are queued together: UDP_MAX_SEGMENTS of older kernels. */
+export const MAX_GROUP = 64;
+
 /** Why a datagram was not sent; the numbers are Linux errnos, positive. */
 export interface SendFailure {
   /** Connection whose datagram it was. */
@@ -28,12 +31,15 @@ export interface DatagramPort {
    */
   reserve(bytes: number): number;
   /**
-   * Queues the first `bytes` bytes of the region reserved last.
-   * @param destIp, sourceIp unsigned 32-bit IPv4; sourceIp 0 lets the kernel choose.
+   * Queues the first `bytes` bytes of the region reserved last: one datagram, or several of
+   * `segmentBytes` each, of which the last may be smaller (at most MAX_GROUP).
+   * @param destIp, sourceIp IPv4 as signed 32-bit numbers, which V8 hands on without making an
+   *   object; sourceIp 0 lets the kernel choose.
    * @param df set the IP don't-fragment bit; otherwise the kernel may fragment.
    */
   commit(
     bytes: number,
+    segmentBytes: number,
     destIp: number,
     destPort: number,
     sourceIp: number,

@@ -5,6 +5,7 @@
 import type { PeerName } from '../core/peer-name.js';
 import type { ForwardingTables } from '../mesh/overlay.js';
 import type { Link } from './link.js';
+import { readU16, readU32, readU48 } from './wire.js';
 
 const NO_LINKS: readonly Link[] = [];
 
@@ -19,8 +20,10 @@ export class Routes {
   #lastDestination = -1;
   #lastLink: Link | null = null;
   #lastKnown = -1;
-  #lastPeer = -1;
-  #lastPeerLink: Link | undefined;
+  /** The sender asked about last, as it stands in datagrams. */
+  #senderHigh = -1;
+  #senderLow = 0;
+  #senderLink: Link | undefined;
 
   constructor(localPeer: PeerName) {
     this.#localPeer = localPeer;
@@ -42,11 +45,16 @@ export class Routes {
     this.#forget();
   }
 
-  linkOf(peer: PeerName): Link | undefined {
-    if (peer === this.#lastPeer) return this.#lastPeerLink;
-    this.#lastPeerLink = this.#links.get(peer);
-    this.#lastPeer = peer;
-    return this.#lastPeerLink;
+  /** The link to the neighbour whose name the buffer has at `offset`. */
+  senderLink(buffer: Uint8Array, offset: number): Link | undefined {
+    const high = readU16(buffer, offset);
+    const low = readU32(buffer, offset + 2) | 0;
+    if (high !== this.#senderHigh || low !== this.#senderLow) {
+      this.#senderLink = this.#links.get(readU48(buffer, offset) as PeerName);
+      this.#senderHigh = high;
+      this.#senderLow = low;
+    }
+    return this.#senderLink;
   }
 
   isKnown(peer: PeerName): boolean {
@@ -89,7 +97,7 @@ export class Routes {
     this.#lastDestination = -1;
     this.#lastLink = null;
     this.#lastKnown = -1;
-    this.#lastPeer = -1;
-    this.#lastPeerLink = undefined;
+    this.#senderHigh = -1;
+    this.#senderLink = undefined;
   }
 }

@@ -124,15 +124,21 @@ export function writeRecordHeader(
   return offset + RECORD_HEADER_BYTES;
 }
 
-/** Receives the records of a datagram; the frame is valid only during the call. */
+/** From the header before the frame at `frameOffset`. */
+export function recordSource(buffer: Uint8Array, frameOffset: number): PeerName {
+  return readU48(buffer, frameOffset - RECORD_HEADER_BYTES) as PeerName;
+}
+
+export function recordDestination(buffer: Uint8Array, frameOffset: number): PeerName {
+  return readU48(buffer, frameOffset - RECORD_HEADER_BYTES + NAME_BYTES) as PeerName;
+}
+
+/**
+ * Receives the records of a datagram; the frame is valid only during the call. Its names stand
+ * before it: most frames continue a run, whose names need not become numbers.
+ */
 export interface RecordSink {
-  handleRecord(
-    buffer: Uint8Array,
-    frameOffset: number,
-    frameBytes: number,
-    source: PeerName,
-    destination: PeerName,
-  ): void;
+  handleRecord(buffer: Uint8Array, frameOffset: number, frameBytes: number): void;
 }
 
 /**
@@ -152,13 +158,7 @@ export function splitRecords(
     const frameBytes = readU16(buffer, at + 12);
     const frameOffset = at + RECORD_HEADER_BYTES;
     if (frameBytes > end - frameOffset) return DropReason.recordTruncated;
-    sink.handleRecord(
-      buffer,
-      frameOffset,
-      frameBytes,
-      readU48(buffer, at) as PeerName,
-      readU48(buffer, at + 6) as PeerName,
-    );
+    sink.handleRecord(buffer, frameOffset, frameBytes);
     at = frameOffset + frameBytes;
   }
   return at === end ? DropReason.none : DropReason.trailingBytes;

@@ -179,6 +179,7 @@ export class Router {
         tapName: DEFAULT_TAP_NAME,
         offloads: config.offloads,
         queues: config.queues,
+        busyPoll: config.busyPoll,
       },
       { log, openAfter: bridgeReady },
     );

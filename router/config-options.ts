@@ -139,6 +139,7 @@ export const optionSchemas = {
   'no-vnet-hdr': onOff,
   'no-uring': onOff,
   'fastdp-queues': integer(1, MAX_QUEUES),
+  'no-busy-poll': onOff,
   'no-fastdp': onOff,
   'no-bridged-fastdp': onOff,
   'no-dns': onOff,
@@ -205,6 +206,10 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
   ),
   'no-uring': flag('plain system calls instead of io_uring', 'WEAVE_NO_URING'),
   'fastdp-queues': value('1', 'threads and device queues for data', 'WEAVE_FASTDP_QUEUES'),
+  'no-busy-poll': flag(
+    'sleep at once when no packet waits: less processor time, longer round trips',
+    'WEAVE_NO_BUSY_POLL',
+  ),
   'no-fastdp': flag('accepted: the kernel data path is not used', 'WEAVE_NO_FASTDP'),
   'no-bridged-fastdp': flag('accepted, likewise', 'WEAVE_NO_BRIDGED_FASTDP'),
   'no-dns': flag('accepted: there is no name service'),

@@ -44,6 +44,7 @@ export interface RouterConfig {
   readonly offloads: OffloadSwitches;
   /** Threads of the data plane. */
   readonly queues: number;
+  readonly busyPoll: boolean;
   readonly discovery: boolean;
   readonly resume: boolean;
   /** 0 is no limit. */
@@ -255,6 +256,7 @@ function buildConfig(
       noUring: values['no-uring'],
     }),
     queues: values['fastdp-queues'],
+    busyPoll: !values['no-busy-poll'],
     discovery: !values['no-discovery'],
     resume: values.resume,
     connLimit: values['conn-limit'],

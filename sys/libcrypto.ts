@@ -131,9 +131,12 @@ function aadParameters(context: Uint8Array): Memory {
 
 /** One key in one direction: OpenSSL's context, and the place that the AAD is read from. */
 class EvpContext {
-  /** 0 after `free`. */
-  address: Address;
+  /** Null after `free`. A number that could be null stays one object, which calls are given. */
+  address: Address | null;
+  /** Length that the AAD holds. */
+  #length = -1;
   readonly #aad: Memory;
+  #parameters: Address | null = null;
   readonly #evp: Evp;
   readonly #buffers = new AddressCache();
 
@@ -149,13 +152,14 @@ class EvpContext {
     checkKey(key, salt, context);
     this.#evp = evp;
     this.#aad = aadParameters(context);
+    this.#parameters = this.#aad.address + PARAMETERS_OFFSET;
     const secret = new Memory(KEY_BYTES + IV_BYTES);
     secret.bytes.set(key);
     secret.bytes.set(salt, KEY_BYTES);
     secret.view.setUint32(KEY_BYTES + SALT_BYTES, counterHigh);
     const iv = secret.address + KEY_BYTES;
     const address = evp.newContext();
-    this.address = address;
+    this.address = address === 0 ? null : address;
     const made =
       address !== 0 &&
       evp.init(address, evp.aes256Gcm(), 0, secret.address, 0, direction) === 1 &&
@@ -168,19 +172,24 @@ class EvpContext {
 
   /** In place. @param bytes of counter, text and tag. @returns what OpenSSL says; −1: failed. */
   run(buffer: Uint8Array, offset: number, bytes: number, authenticatedBytes: number): number {
-    const { bytes: aad, address: aadAddress } = this.#aad;
-    aad[CONTEXT_BYTES] = authenticatedBytes >>> 8;
-    aad[CONTEXT_BYTES + 1] = authenticatedBytes;
+    const { address } = this;
+    if (address === null) return -1;
+    if (authenticatedBytes !== this.#length) {
+      this.#length = authenticatedBytes;
+      const aad = this.#aad.bytes;
+      aad[CONTEXT_BYTES] = authenticatedBytes >>> 8;
+      aad[CONTEXT_BYTES + 1] = authenticatedBytes;
+    }
     const evp = this.#evp;
-    if (evp.setParameters(this.address, aadAddress + PARAMETERS_OFFSET) !== 1) return -1;
+    if (evp.setParameters(address, this.#parameters as Address) !== 1) return -1;
     const at = this.#buffers.of(buffer) + offset;
-    return evp.cipher(this.address, at, at, bytes);
+    return evp.cipher(address, at, at, bytes);
   }
 
   /** OpenSSL wipes the key with it. */
   free(): void {
-    if (this.address !== 0) this.#evp.freeContext(this.address);
-    this.address = 0;
+    if (this.address !== null) this.#evp.freeContext(this.address);
+    this.address = null;
   }
 }
 
@@ -203,7 +212,7 @@ class EvpSealer implements InPlaceSealer {
     // OpenSSL takes the explicit nonce off the length before it authenticates it.
     const length = plaintextBytes + COUNTER_BYTES;
     const context = this.#context;
-    if (context.address === 0 || context.run(buffer, offset, bytes, length) !== bytes) {
+    if (context.run(buffer, offset, bytes, length) !== bytes) {
       throw new Error('AES-256-GCM: sealing failed');
     }
   }
@@ -225,7 +234,7 @@ class EvpOpener implements InPlaceOpener {
     checkBounds(buffer, offset, bytes);
     const context = this.#context;
     // Here it takes off the tag as well, so that both ends authenticate the plaintext's length.
-    return context.address !== 0 && context.run(buffer, offset, bytes, bytes) >= 0;
+    return context.run(buffer, offset, bytes, bytes) >= 0;
   }
 
   destroy(): void {

@@ -4,6 +4,21 @@
  * is referenced: whoever passes `address` to the kernel keeps the Memory in a field.
  */
 import koffi from 'koffi';
+import { declare } from './libc.js';
+
+export const mmap = declare<
+  (address: number, bytes: number, prot: number, flags: number, fd: number, at: number) => number
+>('uintptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)');
+export const munmap = declare<(address: number, bytes: number) => number>(
+  'int munmap(uintptr_t, size_t)',
+);
+const PROT_READ_WRITE = 3;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
+/** Numbers from here on are objects in V8. Below the start lies the heap of the C library. */
+const LOW_END = 0x7fff_0000;
+const LOW_START = 0x4000_0000;
+/** Of any architecture we run on. */
+const PAGE_BYTES = 65536;
 
 const TWO_32 = 0x1_0000_0000;
 const AF_INET = 2;
@@ -17,6 +32,28 @@ export function addressOf(bytes: Uint8Array): number {
   return Number(koffi.address(bytes));
 }
 
+let nextLow = LOW_START;
+const unmap = new FinalizationRegistry(({ address, bytes }: { address: number; bytes: number }) =>
+  munmap(address, bytes),
+);
+
+/** @returns null if the kernel would put it elsewhere. Given back when it is collected. */
+function mapLow(byteLength: number): ArrayBuffer | null {
+  const bytes = Math.ceil(byteLength / PAGE_BYTES) * PAGE_BYTES;
+  if (nextLow + bytes > LOW_END) nextLow = LOW_START;
+  const address = mmap(nextLow, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+  nextLow += bytes;
+  // MAP_FAILED is all ones, which no address can be.
+  if (address > Number.MAX_SAFE_INTEGER) return null;
+  if (address + bytes > LOW_END) {
+    munmap(address, bytes);
+    return null;
+  }
+  const buffer = koffi.view(address, byteLength);
+  unmap.register(buffer, { address, bytes });
+  return buffer;
+}
+
 export class Memory {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -24,14 +61,30 @@ export class Memory {
 
   /**
    * Zero-filled.
-   * @param whole makes this a part of another Memory, from `offset` on, instead of one of its own.
+   * @param whole makes this a part of another Memory, from `offset` on, or all of a buffer, instead
+   *   of one of its own.
    */
-  constructor(byteLength: number, whole?: Memory, offset = 0) {
+  constructor(byteLength: number, whole?: Memory | ArrayBuffer, offset = 0) {
+    if (whole instanceof ArrayBuffer) {
+      this.bytes = new Uint8Array(whole);
+      this.view = new DataView(whole);
+      this.address = addressOf(this.bytes);
+      return;
+    }
     const buffer = whole?.bytes.buffer ?? new ArrayBuffer(byteLength);
     const from = whole === undefined ? 0 : whole.bytes.byteOffset + offset;
     this.bytes = new Uint8Array(buffer, from, byteLength);
     this.view = new DataView(buffer, from, byteLength);
     this.address = whole === undefined ? addressOf(this.bytes) : whole.address + offset;
+  }
+
+  /**
+   * At an address below 2^31 if there is room: such an address, and every place in the memory, is a
+   * small integer, which calls are given without making an object of it.
+   */
+  static low(byteLength: number): Memory {
+    const buffer = mapLow(byteLength);
+    return buffer === null ? new Memory(byteLength) : new Memory(byteLength, buffer);
   }
 
   /** A pointer or `size_t` in the machine's order. Numbers up to 2^53 are exact. */
@@ -68,7 +121,7 @@ export class Memory {
     return Buffer.from(end < 0 ? slice : slice.subarray(0, end)).toString('utf8');
   }
 
-  /** `struct sockaddr_in`, 16 bytes. @param ip unsigned 32-bit. */
+  /** `struct sockaddr_in`, 16 bytes. @param ip 32-bit, signed or not. */
   setSocketAddress(offset: number, ip: number, port: number): void {
     this.setShort(offset, AF_INET);
     this.view.setUint16(offset + 2, port);

@@ -24,7 +24,7 @@ export class RefusedGroups {
     return this.#destinations.size > 0;
   }
 
-  /** @param destIp unsigned 32-bit. */
+  /** @param destIp 32-bit, always signed or never. */
   note(destIp: number, nowMs: number): void {
     const known = this.#destinations.get(destIp);
     const count = known === undefined || nowMs - known.lastMs >= RETRY_MS ? 0 : known.count;

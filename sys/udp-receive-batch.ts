@@ -20,7 +20,10 @@ const SOL_UDP = 17;
 const UDP_GRO = 104;
 const MSG_TRUNC = 0x20;
 
-/** `buffer` may be changed by the handler: it is overwritten by the next receive. */
+/**
+ * `buffer` may be changed by the handler: it is overwritten by the next receive. `sourceIp` is a
+ * signed 32-bit number.
+ */
 export type DatagramHandler = (
   buffer: Uint8Array,
   offset: number,
@@ -74,7 +77,7 @@ export class ReceiveBatch {
     const segment = this.#segmentBytes(header, annex + 32, bytes);
     const flags = memory.getInt(header + 48);
     const sourcePort = memory.view.getUint16(annex + 18);
-    const sourceIp = memory.view.getUint32(annex + 20);
+    const sourceIp = memory.view.getInt32(annex + 20);
     // The kernel shortened these fields to what it filled in.
     memory.setInt(header + 8, SOCKADDR_IN_BYTES);
     memory.setWord(header + 40, CONTROL_SPACE);

@@ -56,9 +56,9 @@ export class SendBatch {
   readonly #writable: PollSet;
   // The queued messages, a column each.
   readonly #tag: Int32Array;
-  readonly #destIp: Float64Array;
+  readonly #destIp: Int32Array;
   readonly #destPort: Int32Array;
-  readonly #sourceIp: Float64Array;
+  readonly #sourceIp: Int32Array;
   readonly #address: Float64Array;
   readonly #segmentBytes: Int32Array;
   readonly #totalBytes: Int32Array;
@@ -73,16 +73,16 @@ export class SendBatch {
     this.#fd = fd;
     this.#limit = limit;
     this.#grouping = grouping;
-    // One slot more than the limit: the last one resends the datagrams of a refused group.
-    const slots = limit + 1;
+    // Room for one group that has to go singly, and a slot that resends those of a refused group.
+    const slots = limit + MAX_SEGMENTS + 1;
     this.#memory = new Memory(slots * (HEADER_BYTES + ANNEX_BYTES));
     this.#annexes = slots * HEADER_BYTES;
     this.#writable = new PollSet([-1]);
     this.#writable.watch(0, fd, POLLOUT);
     this.#tag = new Int32Array(slots);
-    this.#destIp = new Float64Array(slots);
+    this.#destIp = new Int32Array(slots);
     this.#destPort = new Int32Array(slots);
-    this.#sourceIp = new Float64Array(slots);
+    this.#sourceIp = new Int32Array(slots);
     this.#address = new Float64Array(slots);
     this.#segmentBytes = new Int32Array(slots);
     this.#totalBytes = new Int32Array(slots);
@@ -95,43 +95,72 @@ export class SendBatch {
   }
 
   get full(): boolean {
-    return this.#count === this.#limit;
+    return this.#count >= this.#limit;
   }
 
   /**
-   * Queues a datagram; there must be room. The bytes stay in place until `flush`.
-   * @param address of the payload. @param destIp, sourceIp unsigned; sourceIp 0 = kernel's choice.
+   * Queues a datagram, or up to MAX_SEGMENTS of `segmentBytes` each but for the last; `full` must be
+   * false. The bytes stay in place until `flush`.
+   * @param address of the payload. @param to, from IPv4, 32-bit, signed or not; from 0 = kernel's choice.
    */
   add(
     address: number,
     bytes: number,
-    destIp: number,
+    segmentBytes: number,
+    to: number,
     destPort: number,
-    sourceIp: number,
+    from: number,
     tag: number,
   ): void {
-    this.counters.datagrams++;
-    const last = this.#count - 1;
-    if (
+    // As the columns have them.
+    const destIp = to | 0;
+    const sourceIp = from | 0;
+    const grouping =
       this.#grouping &&
+      !(this.#refusedGroups.any && this.#refusedGroups.has(destIp, this.#nowMs()));
+    const last = this.#count - 1;
+    if (bytes > segmentBytes) {
+      this.counters.datagrams += Math.ceil(bytes / segmentBytes);
+      const step = grouping ? bytes : segmentBytes;
+      for (let at = 0; at < bytes; at += step) {
+        const end = Math.min(bytes, at + step);
+        this.#take(address + at, end - at, segmentBytes, destIp, destPort, sourceIp, tag);
+      }
+      return;
+    }
+    this.counters.datagrams++;
+    if (
+      grouping &&
       last >= 0 &&
       tag === this.#tag[last] &&
       destIp === this.#destIp[last] &&
       destPort === this.#destPort[last] &&
       sourceIp === this.#sourceIp[last] &&
-      this.#takes(last, address, bytes) &&
-      !(this.#refusedGroups.any && this.#refusedGroups.has(destIp, this.#nowMs()))
+      this.#takes(last, address, bytes)
     ) {
       this.#totalBytes[last] = (this.#totalBytes[last] as number) + bytes;
       return;
     }
+    this.#take(address, bytes, bytes, destIp, destPort, sourceIp, tag);
+  }
+
+  /** Takes a message of its own. */
+  #take(
+    address: number,
+    bytes: number,
+    segmentBytes: number,
+    destIp: number,
+    destPort: number,
+    sourceIp: number,
+    tag: number,
+  ): void {
     const slot = this.#count++;
     this.#tag[slot] = tag;
     this.#destIp[slot] = destIp;
     this.#destPort[slot] = destPort;
     this.#sourceIp[slot] = sourceIp;
     this.#address[slot] = address;
-    this.#segmentBytes[slot] = bytes;
+    this.#segmentBytes[slot] = Math.min(bytes, segmentBytes);
     this.#totalBytes[slot] = bytes;
   }
 
@@ -199,7 +228,7 @@ export class SendBatch {
       memory.setInt(control + 12, IP_PKTINFO);
       // struct in_pktinfo: interface index, source address, header address (unused on send).
       memory.setInt(control + 16, 0);
-      memory.view.setUint32(control + 20, this.#sourceIp[slot] as number);
+      memory.view.setInt32(control + 20, this.#sourceIp[slot] as number);
       memory.setInt(control + 24, 0);
       control += PKTINFO_SPACE;
     }
@@ -237,7 +266,7 @@ export class SendBatch {
   #sendSingly(group: number, onFailure: SendFailureHandler): void {
     const segment = this.#segmentBytes[group] as number;
     const end = (this.#address[group] as number) + (this.#totalBytes[group] as number);
-    const slot = this.#limit;
+    const slot = this.#limit + MAX_SEGMENTS;
     this.#tag[slot] = this.#tag[group] as number;
     this.#destIp[slot] = this.#destIp[group] as number;
     this.#destPort[slot] = this.#destPort[group] as number;

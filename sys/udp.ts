@@ -215,7 +215,7 @@ function receiveByLane(fd: number, count: number): void {
 
 /**
  * The system's path MTU to a destination: size of the IP packet in bytes.
- * @param destIp, sourceIp unsigned 32-bit; sourceIp 0 leaves the choice to the kernel.
+ * @param destIp, sourceIp 32-bit, signed or not; sourceIp 0 leaves the choice to the kernel.
  * @throws {SysError} e.g. `ENETUNREACH`.
  */
 export function pathMtu(destIp: number, sourceIp = 0): number {

@@ -13,7 +13,7 @@ import { readFileSync } from 'node:fs';
 import koffi from 'koffi';
 import { SysError, WeaveError } from '../core/errors.js';
 import { check, declare, Errno, errno, libc, sysError } from './libc.js';
-import { Memory } from './memory.js';
+import { Memory, mmap, munmap } from './memory.js';
 
 const SYS_SETUP = 425;
 const SYS_ENTER = 426;
@@ -43,11 +43,6 @@ const syscall3 = declare<(number: number, a: number, b: number, c: number) => nu
 const syscall7 = declare<
   (number: number, a: number, b: number, c: number, d: number, e: number, f: number) => number
 >('intptr_t syscall(intptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t)');
-const mmap = declare<
-  (address: number, bytes: number, prot: number, flags: number, fd: number, at: number) => number
->('uintptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)');
-const munmap = declare<(address: number, bytes: number) => number>('int munmap(uintptr_t, size_t)');
-
 /** @param result bytes, or a negative error number. */
 export type CompletionHandler = (tag: number, result: number) => void;
 

@@ -53,7 +53,7 @@ function send(address: string, port: number, bytes: number, seconds: number, rat
       continue;
     }
     for (let i = Math.min(BATCH, Math.floor(due)); i > 0; i--) {
-      batch.add(payload.address, bytes, ip, port, 0, 0);
+      batch.add(payload.address, bytes, bytes, ip, port, 0, 0);
     }
     batch.flush(() => {});
   }

@@ -36,7 +36,7 @@ const MEGABYTE = 1024 * 1024;
 type Handler = (buffer: Uint8Array, offset: number, bytes: number) => void;
 
 class Pair {
-  readonly #ports = [new WirePort(), new WirePort()] as const;
+  readonly #ports = WirePort.pair();
   readonly #taps = [new SinkTap(), new SinkTap()] as const;
   readonly #planes: readonly [DataPlane, DataPlane];
   readonly #handlers: readonly Handler[];
@@ -44,7 +44,6 @@ class Pair {
   #nowMs = 1000;
 
   constructor(cipher: DataCipher) {
-    this.#ports[0].join(this.#ports[1]);
     this.#frame.set(makeFrame());
     const make = (index: 0 | 1): DataPlane => {
       const [datagrams, tap] = [this.#ports[index], this.#taps[index]];

@@ -34,9 +34,12 @@ class DgramPort implements DatagramPort {
   }
 
   /** The kernel copies it later, so it leaves the arena at once. Probes that are too big vanish. */
-  commit(bytes: number, destIp: number, destPort: number): void {
-    const copy = this.arena.slice(0, bytes);
-    this.#socket.send(copy, destPort, formatIpv4(destIp as Ipv4), () => {});
+  commit(bytes: number, segmentBytes: number, destIp: number, destPort: number): void {
+    const address = formatIpv4((destIp >>> 0) as Ipv4);
+    for (let at = 0; at < bytes; at += segmentBytes) {
+      const copy = this.arena.slice(at, Math.min(bytes, at + segmentBytes));
+      this.#socket.send(copy, destPort, address, () => {});
+    }
   }
 
   flush(): void {}

@@ -2,10 +2,9 @@
  * First stage inwards: which neighbour a datagram claims to come from.
  * Source: reference/wire-protocol.md 10.3 step 1.
  */
-import type { PeerName } from '../../core/peer-name.js';
 import type { Link } from '../link.js';
 import type { Routes } from '../routes.js';
-import { NAME_BYTES, readU48 } from '../wire.js';
+import { NAME_BYTES } from '../wire.js';
 
 /** @returns null if too short; undefined if there is no confirmed connection to the sender. */
 export function linkOfDatagram(
@@ -15,5 +14,5 @@ export function linkOfDatagram(
   bytes: number,
 ): Link | undefined | null {
   if (bytes < NAME_BYTES) return null;
-  return routes.linkOf(readU48(buffer, offset) as PeerName);
+  return routes.senderLink(buffer, offset);
 }

@@ -14,6 +14,8 @@ import {
   HEARTBEAT_FRAME_BYTES,
   type RecordSink,
   readU32,
+  recordDestination,
+  recordSource,
 } from '../wire.js';
 import { FlowRun } from './flow-run.js';
 import { type WriteModules, writeFrame, writeNext } from './write.js';
@@ -64,23 +66,19 @@ export class RecordRelay implements RecordSink {
     this.#run.end();
   }
 
-  handleRecord(
-    buffer: Uint8Array,
-    offset: number,
-    frameBytes: number,
-    source: PeerName,
-    destination: PeerName,
-  ): void {
-    const { counters } = this.#modules;
+  handleRecord(buffer: Uint8Array, offset: number, frameBytes: number): void {
+    const { counters, macs } = this.#modules;
     const link = this.#link as Link;
-    if (this.#run.continues(buffer, offset, frameBytes, link, this.#sourceIp)) {
+    const { changes } = macs;
+    const run = this.#run;
+    if (run.continues(buffer, offset, frameBytes, link, this.#sourceIp, this.#nowMs, changes)) {
       link.traffic.framesReceived += 1;
       link.traffic.bytesReceived += frameBytes;
       writeNext(this.#modules, buffer, offset, frameBytes, link.openChecksums);
       return;
     }
-    this.#run.end();
-    counters.drop(this.#handle(buffer, offset, frameBytes, source, destination));
+    run.end();
+    counters.drop(this.#handle(buffer, offset, frameBytes));
   }
 
   /** An answer this router made, treated like a frame received for or towards its sender. */
@@ -102,14 +100,10 @@ export class RecordRelay implements RecordSink {
     }
   }
 
-  #handle(
-    buffer: Uint8Array,
-    offset: number,
-    frameBytes: number,
-    source: PeerName,
-    destination: PeerName,
-  ): DropReason {
+  #handle(buffer: Uint8Array, offset: number, frameBytes: number): DropReason {
     if (frameBytes < ETHERNET_HEADER_BYTES) return DropReason.frameTooShort;
+    const source = recordSource(buffer, offset);
+    const destination = recordDestination(buffer, offset);
     const link = this.#link as Link;
     const { localPeer, strictSource } = this.#options;
     const info = parseFrame(this.#info, buffer, offset, frameBytes);
@@ -133,7 +127,7 @@ export class RecordRelay implements RecordSink {
       const nowMs = this.#nowMs;
       const modules = this.#modules;
       if (writeFrame(modules, localPeer, info, buffer, offset, frameBytes, source, link, nowMs)) {
-        this.#run.begin(buffer, offset, link, this.#sourceIp);
+        this.#run.begin(buffer, offset, link, this.#sourceIp, nowMs, modules.macs.changes);
       }
     } else {
       // The forwarding stage counts what it drops.

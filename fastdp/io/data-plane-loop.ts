@@ -10,6 +10,7 @@ import { TokenBucket } from '../../core/rate-limit.js';
 import type { EventFd } from '../../sys/eventfd.js';
 import { errnoName } from '../../sys/libc.js';
 import { PollSet } from '../../sys/poll.js';
+import { yieldProcessor } from '../../sys/scheduling.js';
 import type { UdpPair } from '../../sys/udp.js';
 import { ReceiveBatch } from '../../sys/udp-receive-batch.js';
 import type { Uring } from '../../sys/uring.js';
@@ -17,6 +18,7 @@ import { DataPlane } from '../data-plane.js';
 import { DropReason } from '../drop-reason.js';
 import type { LargeFrame } from '../large-frame.js';
 import type { AeadFactory, Secretbox } from '../ports.js';
+import { BusyWait } from './busy-wait.js';
 import type { LoopQueue } from './loop-queue.js';
 import type { Command, DeviceEvent, Report, SleeveOptions, SleeveStatus } from './messages.js';
 import type { Offloads } from './offloads.js';
@@ -67,6 +69,8 @@ export class DataPlaneLoop {
   readonly #receive: ReceiveBatch;
   readonly #dataPlane: DataPlane;
   readonly #poll: PollSet;
+  /** null if every wait is a sleep. */
+  readonly #busyWait: BusyWait | null;
   readonly #logTokens: TokenBucket;
   #nowMs: number;
   #closed = false;
@@ -121,6 +125,15 @@ export class DataPlaneLoop {
     this.#receive = new ReceiveBatch(modules.udp.plainFd, RECEIVE_SLOTS, this.#udp.receiveMemory);
     this.#tap.setStableBuffer(this.#receive.buffer);
     this.#poll = new PollSet([this.#tap.fd, modules.udp.plainFd, modules.wake.fd]);
+    const poll = this.#poll;
+    this.#busyWait =
+      options.busyPoll === false
+        ? null
+        : new BusyWait({
+            poll: (timeoutMs) => poll.wait(timeoutMs),
+            yield: yieldProcessor,
+            preciseMs: () => performance.now(),
+          });
     this.#dataPlane = new DataPlane(options, {
       datagrams: this.#udp,
       tap: this.#tap,
@@ -175,7 +188,8 @@ export class DataPlaneLoop {
       if (reopenAtMs !== null) waitMs = Math.min(waitMs, Math.ceil(reopenAtMs - now));
     }
     this.#poll.watch(TAP_SLOT, this.#tap.fd);
-    this.#poll.wait(Math.max(0, waitMs));
+    if (waitMs > 0 && this.#busyWait !== null) this.#busyWait.wait(waitMs);
+    else this.#poll.wait(Math.max(0, waitMs));
     this.#nowMs = this.#modules.nowMs();
     this.#modules.beat(this.#nowMs);
   }
@@ -289,6 +303,7 @@ export class DataPlaneLoop {
       offloads: this.#modules.offloads.status(),
       io: {
         rounds: this.#rounds,
+        busyWaits: this.#busyWait?.hits ?? 0,
         tapReads: this.#tap.reads,
         tapWrites: this.#tap.writes,
         tapWriteBatches: this.#tap.writeBatches,

@@ -9,6 +9,7 @@ import type { LogFields, Logger } from '../../core/log.js';
 import { EventFd } from '../../sys/eventfd.js';
 import { loadAead } from '../../sys/libcrypto.js';
 import { enterNetns } from '../../sys/netns.js';
+import { askShortTurns } from '../../sys/scheduling.js';
 import { loadSecretbox } from '../../sys/secretbox.js';
 import { type OpenPair, UdpPair } from '../../sys/udp.js';
 import { openUring, type Uring } from '../../sys/uring.js';
@@ -47,6 +48,9 @@ interface Given {
   readonly sockets: OpenPair;
   readonly offloads: readonly OffloadState[];
 }
+
+/** The shortest turn that kernels grant: a round takes less, and what waits here are packets. */
+const TURN_NANOSECONDS = 100_000;
 
 const start = workerData as WorkerStart;
 const report = (message: Report): void => start.port.postMessage(message);
@@ -174,6 +178,7 @@ function openLoop(
 
 try {
   const loop = await open();
+  askShortTurns(TURN_NANOSECONDS);
   loop.run();
 } catch (error) {
   report({ type: 'start-failed', code: errorCode(error), text: errorText(error) });

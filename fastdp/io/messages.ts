@@ -28,6 +28,8 @@ export interface SleeveOptions {
   readonly keyLimits?: KeyLimits;
   /** Kernel buffer per socket and direction. */
   readonly socketBufferBytes?: number;
+  /** Look for packets for a moment before going to sleep, while they come fast; true unless given. */
+  readonly busyPoll?: boolean;
   /** What the kernel is not to be asked for; nothing is left out unless given. */
   readonly offloads?: OffloadSwitches;
   /** Threads of the data plane, 1 to MAX_QUEUES; 1 unless given. */
@@ -61,6 +63,8 @@ export type Command =
 export interface IoCounters {
   /** Rounds of the loop. */
   readonly rounds: number;
+  /** Waits that found something without going to sleep. */
+  readonly busyWaits: number;
   readonly tapReads: number;
   readonly tapWrites: number;
   /** Calls of io_uring that wrote several frames each. */

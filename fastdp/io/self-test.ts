@@ -84,7 +84,7 @@ function exchangeDatagrams(sent: readonly Bytes[], grouped: boolean, gro: boolea
     let at = 0;
     for (const bytes of sent) {
       memory.bytes.set(bytes, at);
-      batch.add(memory.address + at, bytes.length, LOOPBACK, to.port, 0, 0);
+      batch.add(memory.address + at, bytes.length, bytes.length, LOOPBACK, to.port, 0, 0);
       at += bytes.length;
     }
     batch.flush(() => {});

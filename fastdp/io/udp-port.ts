@@ -27,7 +27,7 @@ export class UdpPort implements DatagramPort {
   readonly captureMemory: Memory;
   /** For datagrams received, likewise: what is relayed is copied from there. */
   readonly receiveMemory: Memory;
-  readonly #memory = new Memory(ARENA_BYTES + CAPTURE_BYTES + BUILDER_BYTES + RECEIVE_BYTES);
+  readonly #memory = Memory.low(ARENA_BYTES + CAPTURE_BYTES + BUILDER_BYTES + RECEIVE_BYTES);
   readonly #df: SendBatch;
   readonly #plain: SendBatch;
   readonly #handleFailure = (
@@ -84,6 +84,7 @@ export class UdpPort implements DatagramPort {
 
   commit(
     bytes: number,
+    segmentBytes: number,
     destIp: number,
     destPort: number,
     sourceIp: number,
@@ -92,7 +93,7 @@ export class UdpPort implements DatagramPort {
   ): void {
     const batch = df ? this.#df : this.#plain;
     const address = this.#memory.address + this.#next;
-    batch.add(address, bytes, destIp, destPort, sourceIp, connId);
+    batch.add(address, bytes, segmentBytes, destIp, destPort, sourceIp, connId);
     // Without a gap, so that equal datagrams can travel as one message.
     this.#next += bytes;
   }

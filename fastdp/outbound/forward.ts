@@ -111,18 +111,14 @@ export class FrameForwarding implements FragmentSink {
   }
 
   /**
-   * A large TCP frame on its way from here to a peer.
+   * A large TCP frame of a flow whose link is known.
    * @param info of a full segment of it.
    * @returns false if its segments are to go singly; nothing has been done then.
    */
-  unicastLarge(
-    info: FrameInfo,
-    frame: LargeFrame,
-    source: PeerName,
-    destination: PeerName,
-  ): boolean {
-    const link = this.#routes.nextLink(destination);
-    if (link === null) return false;
+  sendLargeAlong(flow: Flow, info: FrameInfo, frame: LargeFrame): boolean {
+    const link = flow.link as Link;
+    const source = flow.source as PeerName;
+    const destination = flow.destination as PeerName;
     const { remotePort, mtu, stackFragmentationTrusted } = link.forwarder;
     if (remotePort === 0) return false;
     const frameBytes = frame.headerBytes + frame.segmentBytes;

@@ -14,14 +14,13 @@ import type { Counters } from '../counters.js';
 import { DropReason } from '../drop-reason.js';
 import type { LargeFrame } from '../large-frame.js';
 import { type Link, NONCE_SEQUENCE_OFFSET } from '../link.js';
-import type { DatagramPort, Secretbox } from '../ports.js';
+import { type DatagramPort, MAX_GROUP, type Secretbox } from '../ports.js';
 import {
   BOX_OFFSET,
   RECORD_HEADER_BYTES,
   SEQUENCE_OFFSET,
   writeRecordHeader,
   writeU32,
-  writeU48,
 } from '../wire.js';
 import { transmit } from './transmit.js';
 
@@ -56,6 +55,12 @@ export class Sealer {
   readonly #secretbox: Secretbox;
   readonly #counters: Counters;
   readonly #arenaView: DataView;
+  /** Our name as a datagram begins with it, in two parts. */
+  readonly #localHigh: number;
+  readonly #localLow: number;
+  /** Record header of the large frame in hand, and the same as words. */
+  readonly #names = new Uint8Array(16);
+  readonly #nameWords = new Int32Array(this.#names.buffer);
   readonly #copier: Copier;
   /** Those with records come first, oldest first. BOUNDED by BUILDER_COUNT. */
   readonly #builders: Builder[] = [];
@@ -63,6 +68,8 @@ export class Sealer {
 
   constructor(options: { readonly localPeer: PeerName }, modules: SealerModules) {
     this.#localPeer = options.localPeer;
+    this.#localHigh = Math.floor(options.localPeer / 0x1_0000_0000);
+    this.#localLow = options.localPeer | 0;
     this.#datagrams = modules.datagrams;
     this.#secretbox = modules.secretbox;
     this.#counters = modules.counters;
@@ -145,25 +152,55 @@ export class Sealer {
     if (fullBytes > hardLimit || 2 * fullBytes <= maxPayload - link.overheadBytes) return false;
     const waiting = this.#findOpen(link, df);
     if (waiting !== null) this.#seal(waiting);
-    const { arena } = this.#datagrams;
-    const view = this.#arenaView;
-    for (let index = 0; index < count; index++) {
-      const payload = frame.payloadBytesOf(index);
-      const frameBytes = headerBytes + payload;
-      const recordBytes = RECORD_HEADER_BYTES + frameBytes;
-      const at = this.#reserve(link, recordBytes);
-      const records = at + link.headerBytes;
-      const frameAt = writeRecordHeader(arena, records, source, destination, frameBytes);
-      frame.writeHeader(view, frameAt, index, payload);
-      const from = frame.payloadOffsetOf(index);
-      this.#copier.copy(frame.buffer, from, arena, frameAt + headerBytes, payload);
-      if (!link.openChecksums) frame.complete(view, frameAt, payload);
-      this.#finish(link, df, at, recordBytes);
+    const datagramBytes = link.overheadBytes + fullBytes;
+    const perGroup = Math.min(MAX_GROUP, Math.floor(MAX_DATAGRAM_BYTES / datagramBytes));
+    writeRecordHeader(this.#names, 0, source, destination, 0);
+    for (let first = 0; first < count; first += perGroup) {
+      const group = Math.min(perGroup, count - first);
+      const start = this.#datagrams.reserve(group * datagramBytes);
+      const end = this.#buildSegments(link, df, frame, first, first + group, start);
+      transmit(this.#datagrams, link, end - start, datagramBytes, df);
     }
     link.traffic.framesSent += count;
     link.traffic.bytesSent += count * headerBytes + frame.payloadBytes;
     noteSize(link, fullBytes);
     return true;
+  }
+
+  /**
+   * Makes sealed datagrams of the segments from `first` to before `last`, one behind the other.
+   * @param start where, in the arena. The records' names are in `#names`. @returns their end.
+   */
+  #buildSegments(
+    link: Link,
+    df: boolean,
+    frame: LargeFrame,
+    first: number,
+    last: number,
+    start: number,
+  ): number {
+    const { arena } = this.#datagrams;
+    const view = this.#arenaView;
+    const names = this.#nameWords;
+    const { headerBytes } = frame;
+    let at = start;
+    for (let index = first; index < last; index++) {
+      const payload = frame.payloadBytesOf(index);
+      const record = at + link.headerBytes;
+      view.setInt32(record, names[0] as number, true);
+      view.setInt32(record + 4, names[1] as number, true);
+      view.setInt32(record + 8, names[2] as number, true);
+      view.setUint16(record + 12, headerBytes + payload);
+      const frameAt = record + RECORD_HEADER_BYTES;
+      frame.writeHeader(view, frameAt, index, payload);
+      const from = frame.payloadOffsetOf(index);
+      this.#copier.copy(frame.buffer, from, arena, frameAt + headerBytes, payload);
+      if (!link.openChecksums) frame.complete(view, frameAt, payload);
+      const recordBytes = RECORD_HEADER_BYTES + headerBytes + payload;
+      this.#sealInPlace(link, df, at, recordBytes);
+      at += link.overheadBytes + recordBytes;
+    }
+    return at;
   }
 
   /**
@@ -243,14 +280,20 @@ export class Sealer {
     return this.#datagrams.reserve(link.overheadBytes + recordBytes);
   }
 
-  /** Completes the datagram at `at`, whose records are in place. */
+  /** Completes and queues the datagram at `at`, whose records are in place. */
   #finish(link: Link, df: boolean, at: number, recordBytes: number): void {
+    this.#sealInPlace(link, df, at, recordBytes);
+    const datagramBytes = link.overheadBytes + recordBytes;
+    transmit(this.#datagrams, link, datagramBytes, datagramBytes, df);
+  }
+
+  #sealInPlace(link: Link, df: boolean, at: number, recordBytes: number): void {
     const arena = this.#datagrams.arena;
-    writeU48(arena, at, this.#localPeer);
+    this.#arenaView.setUint16(at, this.#localHigh);
+    this.#arenaView.setInt32(at + 2, this.#localLow);
     if (link.sendKeys !== null) link.sendKeys.seal(arena, at, recordBytes);
     else if (link.key !== null) this.#sealBox(link, link.key, df, at, recordBytes);
     if (link.encrypted) this.#counters.datagramsSealed += 1;
-    transmit(this.#datagrams, link, link.overheadBytes + recordBytes, df);
   }
 
   #sealBox(link: Link, key: Uint8Array, df: boolean, at: number, recordBytes: number): void {

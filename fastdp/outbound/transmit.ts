@@ -5,9 +5,18 @@
 import type { Link } from '../link.js';
 import type { DatagramPort } from '../ports.js';
 
-/** @param bytes of the region reserved last. The link's address must be known. */
-export function transmit(datagrams: DatagramPort, link: Link, bytes: number, df: boolean): void {
-  const forwarder = link.forwarder;
-  link.traffic.datagramsSent += 1;
-  datagrams.commit(bytes, forwarder.remoteIp, forwarder.remotePort, link.sourceIp, df, link.connId);
+/**
+ * @param bytes of the region reserved last, which holds datagrams of `segmentBytes` each but for the
+ *   last, which may be smaller. The link's address must be known.
+ */
+export function transmit(
+  datagrams: DatagramPort,
+  link: Link,
+  bytes: number,
+  segmentBytes: number,
+  df: boolean,
+): void {
+  const { remoteIp, remotePort } = link.forwarder;
+  link.traffic.datagramsSent += Math.ceil(bytes / segmentBytes);
+  datagrams.commit(bytes, segmentBytes, remoteIp, remotePort, link.sourceIp, df, link.connId);
 }

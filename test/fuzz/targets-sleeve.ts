@@ -46,8 +46,8 @@ class SinkPort implements DatagramPort {
     return 64;
   }
 
-  commit(bytes: number, _ip: number, port: number): void {
-    if (bytes > this.#reserved || port === 0) throw new Error('bad commit');
+  commit(bytes: number, segmentBytes: number, _ip: number, port: number): void {
+    if (bytes > this.#reserved || segmentBytes > bytes || port === 0) throw new Error('bad commit');
   }
 
   flush(): void {}

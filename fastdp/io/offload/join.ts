@@ -81,6 +81,8 @@ export class FrameJoiner {
   #mayBeOpen = false;
   /** Of addresses and protocol. */
   #flowSum = 0;
+  /** IPv4: of the header but for length, identification and checksum. */
+  #ipSum = 0;
 
   constructor(sink: JoinSink) {
     this.#sink = sink;
@@ -97,9 +99,9 @@ export class FrameJoiner {
   /** @returns false if the frame was refused at once; true for one that waits. */
   write(buffer: Uint8Array, offset: number, frameBytes: number, mayBeOpen: boolean): boolean {
     if (buffer === this.#buffer) {
+      if (this.#count > 0 && this.#append(offset, frameBytes, mayBeOpen)) return true;
       const tcp = this.#tcpOffset(offset, frameBytes);
       if (tcp > 0) {
-        if (this.#count > 0 && this.#append(offset, frameBytes, tcp, mayBeOpen)) return true;
         this.flush();
         this.#begin(offset, frameBytes, tcp, mayBeOpen);
         return true;
@@ -165,7 +167,7 @@ export class FrameJoiner {
     this.#firstAt = at;
     this.#frameBytes = frameBytes;
     this.#segmentBytes = frameBytes - this.#headerBytes;
-    this.#nextSequence = (view.getUint32(at + tcp + 4) + this.#segmentBytes) >>> 0;
+    this.#nextSequence = (view.getInt32(at + tcp + 4) + this.#segmentBytes) | 0;
     this.#flags = view.getUint8(at + tcp + 13);
     this.#firstVerified = false;
     this.#mayBeOpen = mayBeOpen;
@@ -173,13 +175,14 @@ export class FrameJoiner {
     this.#pieceBytes[0] = this.#segmentBytes;
   }
 
-  /** @returns false if the segment does not continue the flow in hand. */
-  #append(at: number, frameBytes: number, tcp: number, mayBeOpen: boolean): boolean {
+  /**
+   * Whatever makes the first frame one that may be joined holds for all whose header is the same.
+   * @returns false if the frame does not continue the flow in hand.
+   */
+  #append(at: number, frameBytes: number, mayBeOpen: boolean): boolean {
     const payload = frameBytes - this.#headerBytes;
     const last = this.#pieceBytes[this.#count - 1] as number;
     if (
-      tcp !== this.#tcp ||
-      this.#view.getUint32(at + tcp + 4) !== this.#nextSequence ||
       payload <= 0 ||
       payload > this.#segmentBytes ||
       last !== this.#segmentBytes ||
@@ -187,12 +190,13 @@ export class FrameJoiner {
       // A push ends the flow: the sender wants it delivered.
       (this.#flags & TCP_PSH) !== 0 ||
       this.#frameBytes + payload - ETHERNET_BYTES > MAX_PACKET_BYTES ||
-      !this.#sameHeader(at)
+      this.#view.getInt32(at + this.#tcp + 4) !== this.#nextSequence ||
+      !this.#sameHeader(at, frameBytes)
     ) {
       return false;
     }
     if (!this.#firstVerified) {
-      this.#flowSum = this.#pseudoSum(this.#view, this.#firstAt);
+      this.#sumFlow();
       const firstBytes = this.#headerBytes + this.#segmentBytes;
       if (!this.#checksumRight(this.#firstAt, firstBytes, this.#mayBeOpen)) return false;
       this.#firstVerified = true;
@@ -202,31 +206,36 @@ export class FrameJoiner {
     this.#pieceBytes[this.#count] = payload;
     this.#count++;
     this.#frameBytes += payload;
-    this.#nextSequence = (this.#nextSequence + payload) >>> 0;
-    this.#flags |= this.#view.getUint8(at + tcp + 13);
+    this.#nextSequence = (this.#nextSequence + payload) | 0;
+    this.#flags |= this.#view.getUint8(at + this.#tcp + 13);
     return true;
   }
 
-  /** Compares the headers but for lengths, identification, sequence number, PSH and checksums. */
-  #sameHeader(at: number): boolean {
-    const first = this.#firstAt;
-    const ip = ETHERNET_BYTES;
-    const tcp = this.#tcp;
+  /**
+   * Compares the headers but for identification, sequence number, PSH and checksums; the length
+   * must be that of the frame.
+   */
+  #sameHeader(at: number, frameBytes: number): boolean {
     const view = this.#view;
+    const first = this.#firstAt;
+    const tcp = this.#tcp;
+    // Addresses, type and the first two bytes of the IP header.
+    if (!this.#sameWords(at, first, 0, 16)) return false;
+    if (this.#isIpv6) {
+      if (view.getUint16(at + 16) !== view.getUint16(first + 16)) return false;
+      if (view.getUint16(at + 18) !== frameBytes - tcp) return false;
+      if (view.getUint16(at + 20) !== view.getUint16(first + 20)) return false;
+      if (!this.#sameWords(at, first, 22, 54)) return false;
+    } else {
+      if (view.getUint16(at + 16) !== frameBytes - ETHERNET_BYTES) return false;
+      if (view.getInt32(at + 20) !== view.getInt32(first + 20)) return false;
+      if (!this.#sameWords(at, first, 26, 34)) return false;
+    }
+    const flags = view.getInt32(at + tcp + 12) ^ view.getInt32(first + tcp + 12);
     return (
-      this.#sameWords(at, first, 0, 12) &&
-      view.getUint32(at + ip) >>> 16 === view.getUint32(first + ip) >>> 16 &&
-      (this.#isIpv6
-        ? view.getUint16(at + ip + 2) === view.getUint16(first + ip + 2) &&
-          view.getUint16(at + ip + 6) === view.getUint16(first + ip + 6) &&
-          this.#sameWords(at, first, ip + 8, tcp)
-        : view.getUint16(at + ip + 6) === view.getUint16(first + ip + 6) &&
-          view.getUint16(at + ip + 8) === view.getUint16(first + ip + 8) &&
-          this.#sameWords(at, first, ip + 12, tcp)) &&
-      view.getUint32(at + tcp) === view.getUint32(first + tcp) &&
-      view.getUint32(at + tcp + 8) === view.getUint32(first + tcp + 8) &&
-      ((view.getUint32(at + tcp + 12) ^ view.getUint32(first + tcp + 12)) & ~(TCP_PSH << 16)) ===
-        0 &&
+      view.getInt32(at + tcp) === view.getInt32(first + tcp) &&
+      view.getInt32(at + tcp + 8) === view.getInt32(first + tcp + 8) &&
+      (flags & ~(TCP_PSH << 16)) === 0 &&
       view.getUint16(at + tcp + 18) === view.getUint16(first + tcp + 18) &&
       this.#sameWords(at, first, tcp + 20, this.#headerBytes)
     );
@@ -244,14 +253,25 @@ export class FrameJoiner {
   /** An open checksum is right, as it will be made by whoever completes it. */
   #checksumRight(at: number, frameBytes: number, mayBeOpen: boolean): boolean {
     const view = this.#view;
-    const ip = at + ETHERNET_BYTES;
-    // The kernel checks a joined frame's IPv4 header against the checksum we make anew.
-    if (!this.#isIpv6 && sumWords(view, ip, IPV4_BYTES) !== 0xffff) return false;
+    if (!this.#isIpv6) {
+      // The kernel checks a joined frame's IPv4 header against the checksum we make anew.
+      const own = view.getUint16(at + 16) + view.getUint16(at + 18) + view.getUint16(at + 24);
+      if (foldSum(this.#ipSum + own) !== 0xffff) return false;
+    }
     const tcp = at + this.#tcp;
     const tcpBytes = frameBytes - this.#tcp;
     const pseudo = this.#flowSum + tcpBytes;
     if (mayBeOpen && view.getUint16(tcp + CHECKSUM_FIELD) === foldSum(pseudo)) return true;
     return foldSum(pseudo + sumWords(view, tcp, tcpBytes)) === 0xffff;
+  }
+
+  /** What the checksums of all frames of the flow have in common. */
+  #sumFlow(): void {
+    const view = this.#view;
+    const at = this.#firstAt;
+    this.#flowSum = this.#pseudoSum(view, at);
+    if (this.#isIpv6) return;
+    this.#ipSum = view.getUint16(at + 14) + sumWords(view, at + 20, 4) + sumWords(view, at + 26, 8);
   }
 
   /** Addresses and protocol, without the length. */

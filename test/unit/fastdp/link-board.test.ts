@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { LinkBoard, type PublishedPath } from '../../../fastdp/link-board.js';
 
 const path: PublishedPath = {
-  remoteIp: 0xc633_6401,
+  remoteIp: 0xc633_6401 | 0,
   remotePort: 6783,
   mtu: 1412,
   maxPayloadBytes: 1472,

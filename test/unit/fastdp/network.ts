@@ -61,15 +61,20 @@ export class FakeDatagrams implements DatagramPort {
 
   commit(
     bytes: number,
+    segmentBytes: number,
     destIp: number,
     destPort: number,
     sourceIp: number,
     df: boolean,
     connId: number,
   ): void {
-    const copy = this.arena.slice(this.#region, this.#region + bytes);
+    const region = this.arena.slice(this.#region, this.#region + bytes);
     this.#next = this.#region + bytes;
-    this.#pending.push({ bytes: copy, destIp, destPort, sourceIp, df, connId });
+    const addresses = { destIp: destIp >>> 0, destPort, sourceIp: sourceIp >>> 0 };
+    for (let at = 0; at < bytes; at += segmentBytes) {
+      const copy = region.slice(at, at + segmentBytes);
+      this.#pending.push({ bytes: copy, ...addresses, df, connId });
+    }
   }
 
   flush(): void {

@@ -8,6 +8,8 @@ import { DROP_REASON_NAMES, DropReason, sendFailureReason } from '../../../fastd
 import {
   copyBytes,
   readU48,
+  recordDestination,
+  recordSource,
   splitRecords,
   writeRecordHeader,
   writeU48,
@@ -23,7 +25,9 @@ interface SeenRecord {
 function collect(bytes: Uint8Array, offset: number): { reason: DropReason; seen: SeenRecord[] } {
   const seen: SeenRecord[] = [];
   const reason = splitRecords(bytes, offset, bytes.length - offset, {
-    handleRecord: (buffer, at, count, source, destination) => {
+    handleRecord: (buffer, at, count) => {
+      const source = recordSource(buffer, at);
+      const destination = recordDestination(buffer, at);
       seen.push({ source, destination, frame: buffer.slice(at, at + count) });
     },
   });

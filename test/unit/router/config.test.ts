@@ -57,6 +57,7 @@ test('without any option the defaults hold', () => {
     ciphers: ['aes-256-gcm', 'nacl'],
     offloads: { noGso: false, noGro: false, noVnetHdr: false, noUring: false },
     queues: 1,
+    busyPoll: true,
     discovery: true,
     resume: false,
     connLimit: 200,

@@ -131,3 +131,24 @@ test('sys loads where it is: 64-bit little-endian Linux', () => {
   assert.equal(new Uint8Array(new Uint32Array([1]).buffer)[0], 1);
   assert.equal(spawnSync('uname').stdout.toString().trim(), 'Linux');
 });
+
+test('low memory lies below 2^31, is zero, and several of it do not overlap', () => {
+  const memories = Array.from({ length: 5 }, (_, i) => Memory.low(100_000 * (i + 1)));
+  for (const [index, memory] of memories.entries()) {
+    assert.equal(memory.bytes.length, 100_000 * (index + 1));
+    assert.ok(memory.address + memory.bytes.length < 2 ** 31);
+    assert.equal(memory.address, addressOf(memory.bytes));
+    assert.ok(memory.bytes.every((byte) => byte === 0));
+    memory.bytes.fill(index + 1);
+  }
+  for (const [index, memory] of memories.entries()) {
+    assert.ok(memory.bytes.every((byte) => byte === index + 1));
+  }
+});
+
+test('low memory that does not fit is had elsewhere', () => {
+  const large = Memory.low(2 ** 30 + 2 ** 29);
+  assert.equal(large.bytes.length, 2 ** 30 + 2 ** 29);
+  large.bytes[large.bytes.length - 1] = 7;
+  assert.equal(large.view.getUint8(large.bytes.length - 1), 7);
+});

@@ -90,7 +90,7 @@ test('a flow stays on its queue, also when its answers are written by another th
 function sendOne(fd: number): void {
   const payload = new Memory(1);
   const batch = new SendBatch(fd, 1);
-  batch.add(payload.address, 1, parseIpv4('10.9.0.2'), PORT, 0, 0);
+  batch.add(payload.address, 1, 1, parseIpv4('10.9.0.2') | 0, PORT, 0, 0);
   batch.flush(() => assert.fail('a send failed'));
 }
 

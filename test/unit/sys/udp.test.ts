@@ -60,7 +60,7 @@ for (const gro of [true, false]) {
     const batch = new SendBatch(a.plainFd, 16);
     for (const [index, size] of sizes.entries()) {
       const address = memory.address + (offsets[index] as number);
-      batch.add(address, size, LOOPBACK, b.port, LOOPBACK, 7);
+      batch.add(address, size, size, LOOPBACK, b.port, LOOPBACK, 7);
     }
     assert.ok(batch.count < sizes.length, 'equal neighbours share a message');
     batch.flush(none);
@@ -71,6 +71,29 @@ for (const gro of [true, false]) {
       sizes.map((size, index) => [size, index + 1, index + 1]),
     );
     assert.ok(got.every((datagram) => datagram.ip === LOOPBACK && datagram.port === a.port));
+  });
+}
+
+for (const grouping of [true, false]) {
+  test(`a group queued as one arrives as its datagrams (grouping ${grouping})`, (t) => {
+    const [a, b] = [UdpPair.open({ port: 0 }), UdpPair.open({ port: 0 })];
+    t.after(() => [a, b].map((pair) => pair.close()));
+    const sizes = [50, ...Array<number>(63).fill(900), 300];
+    const { memory, offsets } = filled(sizes);
+    const groupBytes = 63 * 900 + 300;
+    const batch = new SendBatch(a.plainFd, 2, grouping);
+    batch.add(memory.address, 50, 50, LOOPBACK, b.port, 0, 1);
+    assert.equal(batch.full, false);
+    const group = memory.address + (offsets[1] as number);
+    batch.add(group, groupBytes, 900, LOOPBACK, b.port, 0, 1);
+    assert.equal(batch.count, grouping ? 2 : 65, 'a group finds room however it is sent');
+    assert.ok(batch.full);
+    batch.flush(none);
+    assert.equal(batch.counters.datagrams, sizes.length);
+    assert.deepEqual(
+      receive(b, sizes.length).map(({ bytes }) => [bytes.length, bytes[0], bytes.at(-1)]),
+      sizes.map((size, index) => [size, index + 1, index + 1]),
+    );
   });
 }
 
@@ -102,7 +125,7 @@ test('the chosen source address is used', (t) => {
   const { memory } = filled([100]);
   const batch = new SendBatch(a.dfFd, 4);
   const source = parseIpv4('127.0.0.9');
-  batch.add(memory.address, 100, LOOPBACK, b.port, source, 1);
+  batch.add(memory.address, 100, 100, LOOPBACK, b.port, source, 1);
   batch.flush(none);
   const [got] = receive(b, 1);
   assert.deepEqual([got?.ip, got?.port], [source, a.port]);
@@ -127,7 +150,7 @@ test('DF beyond the MTU fails by datagram, plain is fragmented, the path MTU is 
   const df = new SendBatch(a.dfFd, 8);
   for (const [index, size] of sizes.entries()) {
     const tag = index >= 3 ? 99 : index;
-    df.add(memory.address + (offsets[index] as number), size, dest, 6783, 0, tag);
+    df.add(memory.address + (offsets[index] as number), size, size, dest, 6783, 0, tag);
   }
   df.flush((tag, error) => failures.push([tag, error]));
   assert.deepEqual(
@@ -142,7 +165,7 @@ test('DF beyond the MTU fails by datagram, plain is fragmented, the path MTU is 
 
   const plain = new SendBatch(a.plainFd, 8);
   for (const [index, size] of sizes.entries()) {
-    plain.add(memory.address + (offsets[index] as number), size, dest, 6783, 0, index);
+    plain.add(memory.address + (offsets[index] as number), size, size, dest, 6783, 0, index);
   }
   plain.flush(none);
   assert.deepEqual(
@@ -158,8 +181,8 @@ test('no route is a failure of each datagram and does not stop the others', (t) 
   t.after(() => a.close());
   const { memory } = filled([100]);
   const batch = new SendBatch(a.plainFd, 4);
-  batch.add(memory.address, 100, parseIpv4('192.0.2.1'), 6783, 0, 5);
-  batch.add(memory.address, 100, LOOPBACK, 6783, 0, 6);
+  batch.add(memory.address, 100, 100, parseIpv4('192.0.2.1'), 6783, 0, 5);
+  batch.add(memory.address, 100, 100, LOOPBACK, 6783, 0, 6);
   const failures: number[][] = [];
   batch.flush((tag, error) => failures.push([tag, error]));
   assert.deepEqual(failures, [[5, Errno.ENETUNREACH]]);
@@ -180,8 +203,8 @@ test('a destination that takes no groups is served singly for a minute, others a
   /** @returns messages that two datagrams took. */
   const send = (destIp: number): number => {
     const before = batch.counters.messages;
-    batch.add(memory.address, 500, destIp, b.port, 0, 1);
-    batch.add(memory.address + 500, 500, destIp, b.port, 0, 1);
+    batch.add(memory.address, 500, 500, destIp, b.port, 0, 1);
+    batch.add(memory.address + 500, 500, 500, destIp, b.port, 0, 1);
     batch.flush(none);
     assert.equal(receive(b, 2).length, 2);
     return batch.counters.messages - before;

@@ -1,13 +1,14 @@
 /** Runs of one flow: what continues one, and what a change in between does to it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FlowRun } from '../../../../fastdp/inbound/flow-run.js';
+import { FlowRun, RUN_MS } from '../../../../fastdp/inbound/flow-run.js';
 import type { Link } from '../../../../fastdp/link.js';
 import { MAC_A, MAC_B, MAC_C } from '../frames.js';
 import { setRoutes } from '../network.js';
 import { ALL_CIPHERS, greet, pair, udp } from '../pair.js';
 
 const [LINK, OTHER] = [{}, {}] as [Link, Link];
+const NOW = 1000;
 
 test('a run goes on with the same names, addresses and type over the same link', () => {
   const run = new FlowRun();
@@ -18,18 +19,21 @@ test('a run goes on with the same names, addresses and type over the same link',
     return record;
   };
   const at = 14;
-  assert.equal(run.continues(again(), at, 66, LINK, 1), false);
-  run.begin(first, at, LINK, 1);
-  assert.ok(run.continues(again(), at, 66, LINK, 1));
+  assert.equal(run.continues(again(), at, 66, LINK, 1, NOW, 7), false);
+  run.begin(first, at, LINK, 1, NOW, 7);
+  assert.ok(run.continues(again(), at, 66, LINK, 1, NOW, 7));
   for (let i = 0; i < 28; i++) {
     const isLength = i === 12 || i === 13;
-    assert.equal(run.continues(again(i), at, 66, LINK, 1), isLength, `byte ${i}`);
+    assert.equal(run.continues(again(i), at, 66, LINK, 1, NOW, 7), isLength, `byte ${i}`);
   }
-  assert.equal(run.continues(again(), at, 13, LINK, 1), false);
-  assert.equal(run.continues(again(), at, 66, OTHER, 1), false);
-  assert.equal(run.continues(again(), at, 66, LINK, 2), false);
+  assert.equal(run.continues(again(), at, 13, LINK, 1, NOW, 7), false);
+  assert.equal(run.continues(again(), at, 66, OTHER, 1, NOW, 7), false);
+  assert.equal(run.continues(again(), at, 66, LINK, 2, NOW, 7), false);
+  assert.ok(run.continues(again(), at, 66, LINK, 1, NOW + RUN_MS - 1, 7));
+  assert.equal(run.continues(again(), at, 66, LINK, 1, NOW + RUN_MS, 7), false);
+  assert.equal(run.continues(again(), at, 66, LINK, 1, NOW, 8), false);
   run.end();
-  assert.equal(run.continues(again(), at, 66, LINK, 1), false);
+  assert.equal(run.continues(again(), at, 66, LINK, 1, NOW, 7), false);
 });
 
 test('frames of a run count like others, and a change of the topology ends it', () => {
