@@ -78,10 +78,6 @@ async function takeMeasures(
     }
   };
   values.residentIdleMb = readResidentMb(running.pids);
-  await step('latency', async () => {
-    const { floodMeanMs, p50Ms, p99Ms } = await measureLatency(lab, running, effort.pings);
-    return { floodMeanMs, pingP50Ms: p50Ms, pingP99Ms: p99Ms };
-  });
   await startTcpServer(lab, running);
   await step('TCP', async () => {
     // Reading starts a new period, so that the next reading covers the load alone.
@@ -97,6 +93,10 @@ async function takeMeasures(
   await step('TCP x4', async () => {
     const { megabits } = await measureTcp(lab, running, 4, effort.manyStreamsSeconds);
     return { tcp4Mbps: megabits };
+  });
+  await step('latency', async () => {
+    const { floodMeanMs, p50Ms, p99Ms } = await measureLatency(lab, running, effort.pings);
+    return { floodMeanMs, pingP50Ms: p50Ms, pingP99Ms: p99Ms };
   });
   const udpPair = async (bytes: number, fps: MeasureKey, loss: MeasureKey): Promise<void> => {
     await step(`UDP ${bytes}`, async () => {

@@ -3,7 +3,10 @@
  * Mixed load over two routers for a long time, with a verdict: memory flat, no descriptor leaks,
  * nothing stuck, no faults. As root.
  *
- *   node dist/bench/soak.js [--minutes 60] [--every SECONDS] [-- OPTION_OF_WEAVER…]
+ *   node dist/bench/soak.js [--minutes 60] [--every SECONDS] [--tcp] [--plain]
+ *                           [--real BINARY] [-- OPTION_OF_WEAVER…]
+ *
+ * With --real the second host runs the original's router, which only has to keep going.
  *
  *   w1 10.40.0.1 ── [h1] ── switch ── [h2] ── 10.40.0.2 w2
  */
@@ -12,13 +15,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { attachOneEach, PASSWORD, startMesh } from '../test/support/e2e.js';
 import { Lab } from '../test/support/lab.js';
-import type { Host } from '../test/support/lab-host.js';
+import { type Host, ownRouter } from '../test/support/lab-host.js';
 import { switchedHosts } from '../test/support/lab-topologies.js';
-import type { Workload } from '../test/support/lab-workload.js';
+import { Workload } from '../test/support/lab-workload.js';
+import { realRouter } from '../test/support/real-router.js';
 import { waitFor } from '../test/support/wait.js';
 import { MixedLoad } from './soak/load.js';
 import { judge, type SoakSample } from './soak/verdict.js';
 
+/** The original's; ours is told nothing else. */
+const WORKLOAD_MTU = 1376;
 const FAULT_COUNTERS = ['loopErrors', 'receiveFailures', 'tapMalformed', 'tapWriteFailures'];
 const FAULT_DROPS = ['forged', 'replayed', 'epoch-unknown', 'tap-refused'];
 
@@ -42,13 +48,19 @@ const { values, positionals } = parseArgs({
   options: {
     minutes: { type: 'string', default: '60' },
     every: { type: 'string', default: '' },
+    tcp: { type: 'boolean', default: false },
+    plain: { type: 'boolean', default: false },
+    real: { type: 'string', default: '' },
   },
   allowPositionals: true,
 });
 const seconds = Math.round(Number(values.minutes) * 60);
 const everySeconds = Number(values.every || Math.max(2, Math.min(30, seconds / 30)));
 if (!(seconds >= 10) || !(everySeconds >= 1)) {
-  console.error('usage: soak [--minutes N] [--every SECONDS] [-- OPTION_OF_WEAVER…]');
+  console.error(
+    'usage: soak [--minutes N] [--every SECONDS] [--tcp] [--plain] [--real BINARY] ' +
+      '[-- OPTION_OF_WEAVER…]',
+  );
   process.exit(2);
 }
 
@@ -87,17 +99,35 @@ function show(host: Host, now: SoakSample, last: SoakSample | undefined): void {
   );
 }
 
+/** Two hosts with a connection, and a workload on each. */
+async function setUp(lab: Lab): Promise<{ hosts: Host[]; workloads: [Workload, Workload] }> {
+  const password = values.plain ? {} : { password: PASSWORD };
+  if (values.real === '') {
+    const { hosts } = switchedHosts(lab, 2);
+    await startMesh(hosts, { ...password, args: positionals });
+    return { hosts, workloads: (await attachOneEach(hosts)) as [Workload, Workload] };
+  }
+  const { hosts } = switchedHosts(lab, 2, { kinds: [ownRouter, realRouter(values.real)] });
+  const [h1, h2] = hosts as [Host, Host];
+  await h1.startRouter({ ...password, args: positionals });
+  await h2.startRouter({ ...password, peers: [h1.address] });
+  await h1.waitEstablished(h2);
+  const plug = (host: Host, index: number): Workload =>
+    Workload.plug(host, `w${index}`, `10.40.0.${index}/16`, WORKLOAD_MTU);
+  return { hosts, workloads: [plug(h1, 1), plug(h2, 2)] };
+}
+
 async function soak(lab: Lab): Promise<boolean> {
-  const { hosts } = switchedHosts(lab, 2);
-  await startMesh(hosts, { password: PASSWORD, args: positionals });
-  const [w1, w2] = (await attachOneEach(hosts)) as [Workload, Workload];
+  const { hosts, workloads } = await setUp(lab);
+  const [w1, w2] = workloads;
+  const ours = hosts.filter((host) => host.kind === ownRouter);
   await waitFor('first answer', 10_000, () => w1.reaches(w2.address));
-  const load = new MixedLoad(w1, w2);
+  const load = new MixedLoad(w1, w2, { tcpOnly: values.tcp });
   const startedMs = performance.now();
   // It begins a second later and outlasts the samples.
   load.start(seconds + Math.ceil(everySeconds));
   await delay(3000);
-  const samples = new Map<Host, SoakSample[]>(hosts.map((host) => [host, []]));
+  const samples = new Map<Host, SoakSample[]>(ours.map((host) => [host, []]));
   for (let atMs = 0; atMs <= seconds * 1000; atMs += everySeconds * 1000) {
     await delay(Math.max(0, startedMs + 3000 + atMs - performance.now()));
     if (performance.now() - startedMs > seconds * 1000) break;
@@ -108,7 +138,8 @@ async function soak(lab: Lab): Promise<boolean> {
     }
   }
   await load.end();
-  let ok = load.faults.length === 0;
+  let ok = load.faults.length === 0 && hosts.every((host) => host.router?.running());
+  for (const total of load.totals) console.log(`stream  ${total}`);
   for (const fault of load.faults) console.log(`FAILED  load: ${fault}`);
   for (const [host, list] of samples) {
     const { Engine, EngineReason } = (await reportOf(host)).WeaveNet.DataPlane;

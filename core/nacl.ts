@@ -1,19 +1,15 @@
 /**
  * The NaCl operations of the control plane, over libsodium-wrappers (WebAssembly). The data plane
- * seals with sodium-native instead (sys/sodium.ts); both give the same bytes.
+ * seals with what sys/secretbox.ts finds; all give the same bytes.
  * Source: reference/wire-protocol.md 3.7 and 15; libsodium documentation, "Secret-key cryptography".
  */
 import { createHash } from 'node:crypto';
 import sodium from 'libsodium-wrappers';
 import { concatBytes, wipe } from './bytes.js';
 import { DecodeError } from './errors.js';
+import { SEAL_OVERHEAD_BYTES } from './nacl-sizes.js';
 
 await sodium.ready;
-
-export const KEY_BYTES = 32;
-export const NONCE_BYTES = 24;
-/** What secretbox adds: the Poly1305 tag, which stands before the ciphertext. */
-export const SEAL_OVERHEAD_BYTES = 16;
 
 export interface KeyPair {
   readonly publicKey: Uint8Array;

@@ -7,7 +7,7 @@ import { strict as assert } from 'node:assert';
 import { wipe } from '../core/bytes.js';
 import { earliest, type Timeout } from '../core/clock.js';
 import { parseIpv4 } from '../core/ip.js';
-import { NONCE_BYTES } from '../core/nacl.js';
+import { NONCE_BYTES } from '../core/nacl-sizes.js';
 import type { PeerName } from '../core/peer-name.js';
 import type { OverlayPeering } from '../mesh/overlay.js';
 import type { Traffic } from './counters.js';

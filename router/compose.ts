@@ -32,6 +32,7 @@ import { DEFAULT_TAP_NAME } from './host/names.js';
 import type { HostModules } from './host/ports.js';
 import { createEventLoopDelay } from './io/event-loop-delay.js';
 import { readSystemIds } from './io/local-files.js';
+import { QuietCollection } from './io/quiet-collection.js';
 import { ServiceManager } from './io/service-manager.js';
 import { StateStore } from './io/state-store.js';
 import { UnresolvedTargets } from './io/unresolved-targets.js';
@@ -125,6 +126,7 @@ export class Router {
       started: true,
     });
     this.#startRepairs(host);
+    this.#startCollection();
     control.setReady(true);
     this.#notifyReady(name, overlay);
     mesh.connect(await unresolved.add(targets), false);
@@ -256,6 +258,12 @@ export class Router {
     const timer = new RepairTimer(() => host.reconcile(), this.#modules.log);
     timer.start();
     this.#undo.push(() => timer.stop());
+  }
+
+  #startCollection(): void {
+    const collection = new QuietCollection();
+    collection.start();
+    this.#undo.push(() => collection.stop());
   }
 
   #notifyReady(name: PeerName, overlay: SleeveOverlay): void {

@@ -65,8 +65,11 @@ export function buildReport(input: ReportInput): Report {
   };
 }
 
+/** Routes wait to be asked for: metrics and most pages don't, and a large mesh has many. */
 function buildRouter(input: ReportInput): ReportRouter {
   const { mesh, dataPlane } = input;
+  let unicast: ReportRouter['UnicastRoutes'] | undefined;
+  let broadcast: ReportRouter['BroadcastRoutes'] | undefined;
   return {
     Protocol: 'weave',
     ProtocolMinVersion: mesh.protocolMinVersion,
@@ -77,11 +80,14 @@ function buildRouter(input: ReportInput): ReportRouter {
     NickName: printable(mesh.nickname),
     Port: input.port,
     Peers: mesh.peers.map(buildPeer),
-    UnicastRoutes: unicastRoutes(mesh),
-    BroadcastRoutes: mesh.routes.broadcast.map((route) => ({
-      Source: formatPeerName(route.source),
-      Via: route.via.map(formatPeerName),
-    })),
+    get UnicastRoutes() {
+      unicast ??= unicastRoutes(mesh);
+      return unicast;
+    },
+    get BroadcastRoutes() {
+      broadcast ??= broadcastRoutes(mesh);
+      return broadcast;
+    },
     Connections: mesh.connections.map((connection) => buildConnection(connection, mesh.encryption)),
     TerminationCount: mesh.terminationCount,
     Targets: mesh.targets.map(printable),
@@ -131,6 +137,23 @@ function unicastRoutes(mesh: MeshStatus): readonly { Dest: string; Via: string }
   const own = formatPeerName(mesh.name);
   if (routes.some((route) => route.Dest === own)) return routes;
   return [{ Dest: own, Via: formatPeerName(UNKNOWN_PEER) }, ...routes];
+}
+
+/** In a star of n peers its centre has some n² neighbours to list, so each text is made once. */
+function broadcastRoutes(mesh: MeshStatus): ReportRouter['BroadcastRoutes'] {
+  const texts = new Map<PeerName, string>();
+  const textOf = (name: PeerName): string => {
+    let text = texts.get(name);
+    if (text === undefined) {
+      text = formatPeerName(name);
+      texts.set(name, text);
+    }
+    return text;
+  };
+  return mesh.routes.broadcast.map((route) => ({
+    Source: textOf(route.source),
+    Via: route.via.map(textOf),
+  }));
 }
 
 function buildConnection(connection: ConnectionStatus, password: boolean): ReportConnection {

@@ -5,13 +5,7 @@
  * x86-64: 1.5, 2.3 and 5 µs.
  */
 import koffi from 'koffi';
-import {
-  KEY_BYTES,
-  NONCE_BYTES,
-  SEAL_OVERHEAD_BYTES,
-  secretboxOpen,
-  secretboxSeal,
-} from '../core/nacl.js';
+import { KEY_BYTES, NONCE_BYTES, SEAL_OVERHEAD_BYTES } from '../core/nacl-sizes.js';
 import { AddressCache } from './memory.js';
 
 /** The shape of fastdp/ports.ts `Secretbox`, which sys/ may not import. */
@@ -40,7 +34,7 @@ const TAG = SEAL_OVERHEAD_BYTES;
 
 /** Never fails: the last resort is part of the program. */
 export async function loadSecretbox(): Promise<InPlaceSecretbox> {
-  return systemSecretbox() ?? (await nativeSecretbox()) ?? portableSecretbox();
+  return systemSecretbox() ?? (await nativeSecretbox()) ?? (await portableSecretbox());
 }
 
 type Detached = (
@@ -136,8 +130,9 @@ export async function nativeSecretbox(): Promise<InPlaceSecretbox | null> {
   }
 }
 
-/** WebAssembly; works wherever Node does. */
-export function portableSecretbox(): InPlaceSecretbox {
+/** WebAssembly; works wherever Node does. Loaded only here, as it takes its memory at once. */
+export async function portableSecretbox(): Promise<InPlaceSecretbox> {
+  const { secretboxOpen, secretboxSeal } = await import('../core/nacl.js');
   return {
     library: 'libsodium-wrappers',
     seal(buffer, offset, plaintextBytes, nonce, key) {

@@ -20,21 +20,29 @@ const STREAMS: readonly { readonly reverse: boolean; readonly args: readonly str
 export class MixedLoad {
   /** Failed or changed UDP payloads and streams that ended early, in words. */
   readonly faults: string[] = [];
+  /** What each stream carried, as iperf3 says it. */
+  readonly totals: string[] = [];
   readonly #w1: Workload;
   readonly #w2: Workload;
   readonly #running: Promise<void>[] = [];
   #ended = false;
 
-  constructor(w1: Workload, w2: Workload) {
+  readonly #tcpOnly: boolean;
+
+  constructor(w1: Workload, w2: Workload, options: { readonly tcpOnly: boolean }) {
     this.#w1 = w1;
     this.#w2 = w2;
+    this.#tcpOnly = options.tcpOnly;
   }
 
   start(seconds: number): void {
+    const isWanted = (args: readonly string[]): boolean => !this.#tcpOnly || !args.includes('-u');
     for (const [index, { reverse, args }] of STREAMS.entries()) {
+      if (!isWanted(args)) continue;
       const [from, to] = reverse ? [this.#w2, this.#w1] : [this.#w1, this.#w2];
       this.#running.push(this.#stream(from, to, `${5200 + index}`, args, seconds));
     }
+    if (this.#tcpOnly) return;
     this.#w2.agent('echo', ECHO_PORT);
     this.#running.push(this.#echo());
   }
@@ -61,7 +69,11 @@ export class MixedLoad {
     server.kill('SIGTERM');
     if (result.code !== 0) {
       this.faults.push(`iperf3 ${args.join(' ')}: ${result.stderr.trim().slice(0, 200)}`);
+      return;
     }
+    // The last line that tells what arrived.
+    const total = result.stdout.split('\n').findLast((line) => line.includes('receiver'));
+    this.totals.push(`${from.label} → ${to.label} ${total?.trim() ?? ''}`);
   }
 
   async #echo(): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * Waiting that looks again and again for a short while before the thread goes to sleep. Waking a
- * sleeping thread on a sleeping processor takes the kernel some 30 µs, in virtual machines more, and
- * a round trip has several of them. Whoever else wants the processor gets it at each look.
+ * sleeping thread on a sleeping processor takes the kernel some 30 µs, in virtual machines more,
+ * and a round trip has several of them. Whoever else wants the processor gets it at each look.
  *
  *   sleeping ──what was waited for came within SPIN_MS──▶ looking
  *        ▲──────────MAX_MISSES looks in vain, in a row───────┘

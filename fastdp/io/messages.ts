@@ -28,7 +28,7 @@ export interface SleeveOptions {
   readonly keyLimits?: KeyLimits;
   /** Kernel buffer per socket and direction. */
   readonly socketBufferBytes?: number;
-  /** Look for packets for a moment before going to sleep, while they come fast; true unless given. */
+  /** Look for packets a moment before going to sleep, while they come fast; true unless given. */
   readonly busyPoll?: boolean;
   /** What the kernel is not to be asked for; nothing is left out unless given. */
   readonly offloads?: OffloadSwitches;

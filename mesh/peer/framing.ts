@@ -11,7 +11,7 @@ import { ByteWriter } from '../../core/bytes.js';
 import { ProtocolError } from '../../core/errors.js';
 import { type GobEncoder, type GobMessageDecoder, gob } from '../../core/gob/index.js';
 import { MAX_CONTROL_FRAME_BYTES } from '../../core/limits.js';
-import { SEAL_OVERHEAD_BYTES } from '../../core/nacl.js';
+import { SEAL_OVERHEAD_BYTES } from '../../core/nacl-sizes.js';
 import type { InputBuffer } from './input-buffer.js';
 import type { MessageOpener, MessageSealer } from './session-crypto.js';
 

@@ -11,7 +11,8 @@
 import { concatBytes, equalBytes, fromHex, toHex, utf8, wipe } from '../../core/bytes.js';
 import { ProtocolError } from '../../core/errors.js';
 import { GobEncoder, GobMessageDecoder } from '../../core/gob/index.js';
-import { deriveSessionKey, KEY_BYTES, type KeyPair, keyPairFromPrivate } from '../../core/nacl.js';
+import { deriveSessionKey, type KeyPair, keyPairFromPrivate } from '../../core/nacl.js';
+import { KEY_BYTES } from '../../core/nacl-sizes.js';
 import type { Random } from '../../core/random.js';
 import {
   buildFeatures,

@@ -7,7 +7,8 @@
  *
  * Source: reference/wire-protocol.md 3.7.
  */
-import { NONCE_BYTES, secretboxOpen, secretboxSeal } from '../../core/nacl.js';
+import { secretboxOpen, secretboxSeal } from '../../core/nacl.js';
+import { NONCE_BYTES } from '../../core/nacl-sizes.js';
 
 const OUTBOUND_BIT = 0x80;
 const TCP_BIT = 0x40;

@@ -14,7 +14,7 @@ import {
 const OFFSET = 37;
 
 async function available(): Promise<InPlaceSecretbox[]> {
-  const all = [systemSecretbox(), await nativeSecretbox(), portableSecretbox()];
+  const all = [systemSecretbox(), await nativeSecretbox(), await portableSecretbox()];
   return all.filter((box) => box !== null);
 }
 
