@@ -6,8 +6,9 @@
  *   w3 ── [h3, 1 thread ] ──┘
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { attachOneEach, e2e, PASSWORD, waitFullMesh } from '../support/e2e.js';
-import type { Lab } from '../support/lab.js';
+import type { BackgroundProcess, Lab } from '../support/lab.js';
 import type { Host, RouterOptions } from '../support/lab-host.js';
 import { switchedHosts } from '../support/lab-topologies.js';
 import type { Workload } from '../support/lab-workload.js';
@@ -159,4 +160,22 @@ e2e('several threads: frames for a third host are relayed in order', [], async (
   await transfers(w1, w3, 32 * MEBIBYTE);
   await checkOrder(w1, w3);
   await checkOrder(w3, w1);
+});
+
+e2e('a device with a single queue gives a warning and one thread', [], async (lab) => {
+  const hosts = switchedHosts(lab, 2).hosts as [Host, Host];
+  const [h1, h2] = hosts;
+  lab.ip(h1.netns, ['tuntap add vethwe-tap mode tap']);
+  await start(h1, [], {});
+  await start(h2, [h1], {});
+  await waitFullMesh(hosts);
+  const [w1, w2] = (await attachOneEach(hosts)) as [Workload, Workload];
+  await waitFor('first answer', 10_000, () => w1.reaches(w2.address));
+  assert.equal((await dataPlaneOf(h1)).Queues.length, 1);
+  assert.equal((await dataPlaneOf(h2)).Queues.length, 3);
+  const log = readFileSync((h1.router as BackgroundProcess).logPath, 'utf8');
+  assert.match(
+    log,
+    /WARN.*one queue instead of several: delete the device.*device=vethwe-tap wanted=2/,
+  );
 });
