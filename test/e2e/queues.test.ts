@@ -12,14 +12,14 @@ import type { BackgroundProcess, Lab } from '../support/lab.js';
 import type { Host, RouterOptions } from '../support/lab-host.js';
 import { switchedHosts } from '../support/lab-topologies.js';
 import type { Workload } from '../support/lab-workload.js';
-import { holdFor, waitFor } from '../support/wait.js';
+import { waitFor } from '../support/wait.js';
 
 const MEBIBYTE = 1024 ** 2;
 const TIMEOUT_MS = 90_000;
 const STREAMS = 4;
 const FLOWS = 12;
 const NUMBERS = 600;
-const ORDER_MS = 7_000;
+const SILENCE_MS = 3_000;
 const THREADS = [2, 3, 1];
 
 const CIPHERS: Readonly<Record<string, RouterOptions>> = {
@@ -68,8 +68,7 @@ function transfers(from: Workload, to: Workload, bytes: number): Promise<unknown
 /** Most datagrams of all flows arrive, none after a later one of its flow. */
 async function checkOrder(from: Workload, to: Workload): Promise<void> {
   type Order = { flows: number; received: number; backwards: number };
-  const watching = to.agentResult<Order>(TIMEOUT_MS, 'order', '6001', `${ORDER_MS}`);
-  await holdFor(1_500);
+  const watching = to.agentResult<Order>(TIMEOUT_MS, 'order', '6001', `${SILENCE_MS}`);
   const args = [to.address, '6001', `${FLOWS}`, `${NUMBERS}`];
   await from.agentResult(TIMEOUT_MS, 'number', ...args);
   const { flows, received, backwards } = await watching;
