@@ -25,6 +25,7 @@ import { judge, type SoakSample } from './soak/verdict.js';
 
 /** The original's; ours is told nothing else. */
 const WORKLOAD_MTU = 1376;
+const REPORT_LIMIT_MS = 60_000;
 const FAULT_COUNTERS = ['loopErrors', 'receiveFailures', 'tapMalformed', 'tapWriteFailures'];
 const FAULT_DROPS = ['forged', 'replayed', 'epoch-unknown', 'tap-refused'];
 
@@ -64,8 +65,13 @@ if (!(seconds >= 10) || !(everySeconds >= 1)) {
   process.exit(2);
 }
 
-const reportOf = async (host: Host): Promise<SoakReport> =>
-  (await host.report()) as unknown as SoakReport;
+/** A report that is late on a machine with other work is no fault; one that never comes is. */
+const reportOf = (host: Host): Promise<SoakReport> =>
+  waitFor(
+    `report of ${host.label}`,
+    REPORT_LIMIT_MS,
+    async () => (await host.report()) as unknown as SoakReport,
+  );
 
 async function sample(host: Host, startedMs: number): Promise<SoakSample> {
   const { Router, WeaveNet } = await reportOf(host);

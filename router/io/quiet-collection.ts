@@ -23,6 +23,8 @@ export interface HeapModules {
   /** Bytes that the heap holds from the system. */
   readonly heapBytes: () => number;
   readonly collect: () => void;
+  /** Young generations may grow, which makes collections of much garbage several times cheaper. */
+  readonly allowGrowth: (allowed: boolean) => void;
 }
 
 export class QuietCollection {
@@ -46,11 +48,13 @@ export class QuietCollection {
 
   /** To be called at each interval. */
   check(): void {
-    const { utilization, heapBytes, collect } = this.#modules;
+    const { utilization, heapBytes, collect, allowGrowth } = this.#modules;
     // Asked every time, as it tells about the time since it was asked last.
     const resting = utilization() < REST_UTILIZATION;
     const bytes = heapBytes();
-    if (!resting || bytes > MAX_HEAP_BYTES) return;
+    const large = bytes > MAX_HEAP_BYTES;
+    allowGrowth(large);
+    if (!resting || large) return;
     if (bytes < this.#collectedBytes + WORTH_BYTES) return;
     collect();
     this.#collectedBytes = heapBytes();
@@ -68,6 +72,8 @@ function systemHeap(): HeapModules {
     },
     heapBytes: () => getHeapStatistics().total_heap_size,
     collect: makeCollector(),
+    // 2 is V8's own value; for 1 see small-heap.ts.
+    allowGrowth: (allowed) => setFlagsFromString(`--semi-space-growth-factor=${allowed ? 2 : 1}`),
   };
 }
 

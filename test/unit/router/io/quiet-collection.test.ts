@@ -8,10 +8,13 @@ const MEBIBYTE = 1024 * 1024;
 
 /** A heap of so many MiB in a loop that is busy so much; a collection leaves 20 MiB. */
 function rig() {
-  const state = { mebibytes: 20, utilization: 0, collections: 0 };
+  const state = { mebibytes: 20, utilization: 0, collections: 0, growth: false };
   const collection = new QuietCollection({
     utilization: () => state.utilization,
     heapBytes: () => state.mebibytes * MEBIBYTE,
+    allowGrowth: (allowed) => {
+      state.growth = allowed;
+    },
     collect: () => {
       state.collections++;
       state.mebibytes = 20;
@@ -44,11 +47,15 @@ test('a busy thread is left alone, and collected when it comes to rest', () => {
   assert.equal(state.collections, 1);
 });
 
-test('a heap that would take long is left to V8', () => {
+test('a large heap is left to V8, with a young generation that may grow', () => {
   const { state, check } = rig();
   state.mebibytes = 65;
   check();
   assert.equal(state.collections, 0);
+  assert.ok(state.growth);
+  state.mebibytes = 30;
+  check();
+  assert.ok(!state.growth);
 });
 
 test('the collector of this version of Node finds all garbage', () => {
