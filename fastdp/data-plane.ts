@@ -345,6 +345,9 @@ export class DataPlane implements CrossingSink {
       case 'send-heartbeat':
         this.#sealer.sendSpecial(link, true, 22, forwarder.uidHigh, forwarder.uidLow);
         return;
+      case 'send-empty':
+        this.#sealer.sendEmpty(link);
+        return;
       case 'send-test':
         this.#sealer.sendSpecial(link, action.df, action.frameBytes, 0, 0);
         return;

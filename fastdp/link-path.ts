@@ -3,7 +3,7 @@
  * forwarder that decides it; the other threads of a router follow what that published.
  */
 import type { Timeout } from '../core/clock.js';
-import type { Forwarder } from './forwarder.js';
+import { type Forwarder, type ForwarderAction, SLOW_HEARTBEAT_MS } from './forwarder.js';
 import type { LinkBoard, PublishedPath } from './link-board.js';
 
 export type LinkPath = Pick<Forwarder, keyof Forwarder>;
@@ -29,9 +29,18 @@ export class FollowedPath implements LinkPath {
     stackFragmentationTrusted: false,
   };
   #confirmed = false;
+  readonly #hasLane: boolean;
+  #emptyAtMs: number | null = null;
+  #emptyWaits = false;
 
-  constructor(board: LinkBoard, onTooBig: TooBigSink) {
+  /**
+   * @param hasLane this thread seals in a lane of its own. Should all datagrams of a whole epoch be
+   *   lost, the receiver could not follow, and a lane may carry few: so each says every ten seconds
+   *   by an empty datagram which key it has come to, as heartbeats do in lane 0.
+   */
+  constructor(board: LinkBoard, hasLane: boolean, onTooBig: TooBigSink) {
     this.#board = board;
+    this.#hasLane = hasLane;
     this.#onTooBig = onTooBig;
   }
 
@@ -69,8 +78,9 @@ export class FollowedPath implements LinkPath {
     this.#board.read(this.#path);
   }
 
-  confirm(): void {
+  confirm(nowMs: number): void {
     this.#confirmed = true;
+    if (this.#hasLane) this.#emptyAtMs = nowMs + SLOW_HEARTBEAT_MS;
     this.refresh();
   }
 
@@ -98,12 +108,18 @@ export class FollowedPath implements LinkPath {
   }
 
   nextTimeout(): Timeout | null {
-    return null;
+    return this.#emptyAtMs === null ? null : { atMs: this.#emptyAtMs, reason: 'lane' };
   }
 
-  handleTimeout(): void {}
+  handleTimeout(nowMs: number): void {
+    if (this.#emptyAtMs === null || nowMs < this.#emptyAtMs) return;
+    this.#emptyAtMs = nowMs + SLOW_HEARTBEAT_MS;
+    this.#emptyWaits = this.remotePort !== 0;
+  }
 
-  pollAction(): null {
-    return null;
+  pollAction(): ForwarderAction | null {
+    if (!this.#emptyWaits) return null;
+    this.#emptyWaits = false;
+    return { type: 'send-empty' };
   }
 }

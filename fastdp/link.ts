@@ -86,11 +86,11 @@ export class Link {
     this.sequences = this.#board === null ? new OwnSequences() : new SharedSequences(this.#board);
     const { connectionUid, remotePort } = peering;
     const path = { connectionUid, cipher, remoteIp, remotePort: remotePort ?? 0 };
-    this.forwarder = this.#makePath(path, queue);
     this.openChecksums = cipher === 'aes-256-gcm' || peering.openChecksums === true;
     const usesGcm = cipher === 'aes-256-gcm';
     const lane = queue?.index ?? 0;
     this.sealedElsewhere = usesGcm && lane >= (peering.lanes ?? 1);
+    this.forwarder = this.#makePath(path, queue, usesGcm && !this.sealedElsewhere);
     this.sendKeys =
       usesGcm && !this.sealedElsewhere
         ? new SendKeys({ ...chainOf(peering, true), lane }, limits, modules)
@@ -99,10 +99,11 @@ export class Link {
     this.receiveKeys = usesGcm ? new ReceiveLanes(chainOf(peering, false), modules, share) : null;
   }
 
-  #makePath(options: ForwarderOptions, queue: Queue | null): LinkPath {
+  #makePath(options: ForwarderOptions, queue: Queue | null, hasLane: boolean): LinkPath {
     const primary = primaryOf(queue);
     if (primary === null || this.#board === null) return new Forwarder(options);
-    return new FollowedPath(this.#board, (mtu) => void primary.tooBig(this.connId, mtu));
+    const onTooBig = (mtu: number): void => void primary.tooBig(this.connId, mtu);
+    return new FollowedPath(this.#board, hasLane, onTooBig);
   }
 
   /** Several threads: tells the followers what the forwarder knows. */

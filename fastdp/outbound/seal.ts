@@ -225,6 +225,11 @@ export class Sealer {
     this.#datagrams.flush();
   }
 
+  /** Sends a datagram without records, in which there is nothing but that it is genuine. */
+  sendEmpty(link: Link): void {
+    this.#finish(link, true, this.#reserve(link, 0), 0);
+  }
+
   /** The end of a batch: everything that waits becomes datagrams. */
   sealAll(): void {
     while (this.#openCount > 0) this.#seal(this.#builders[0] as Builder);

@@ -9,7 +9,7 @@
  *   echo PORT                            UDP over IPv4 and IPv6, until it is killed
  *   sizes HOST PORT FROM TO STEP         UDP payloads echoed: {sizes, resent, missing, changed}
  *   number HOST PORT FLOWS COUNT         COUNT numbered UDP payloads on each of FLOWS: {sent}
- *   order PORT MILLISECONDS              of those, until so long silence: {flows, received, backwards}
+ *   order PORT MILLISECONDS              of those, until silence: {flows, received, backwards}
  *   garbage HOST PORT COUNT SEED         bad bytes on TCP and UDP: {tcp, udp}
  */
 import { createHash } from 'node:crypto';

@@ -239,3 +239,27 @@ test('frames for a link that is gone are dropped and counted', () => {
   assert.deepEqual(injected(pair.b), [0]);
   assert.equal(pair.a.drops(pair.nowMs)['no-connection'], 1);
 });
+
+test('a lane that carries little, and loses all of it, keeps up with its keys', () => {
+  const keyLimits = { datagrams: 2 ** 30, bytes: 2 ** 40, intervalMs: 30_000 };
+  const pair = new ThreadedPair(
+    { name: NAME_A, threads: 2, keyLimits },
+    { name: NAME_B, threads: 2 },
+    'aes-256-gcm',
+    KEY,
+  );
+  greet(pair);
+  const { a, b } = pair;
+  // Whole frames of the second lane are lost, over several changes of its keys.
+  pair.isLost = (bytes) => readU32(bytes, 8) === LANE_MARK + 1 && bytes.length > 1000;
+  for (let i = 0; i < 30; i++) {
+    capture(pair, a.thread(1), udp(1300, true));
+    pair.settle(10_000);
+  }
+  assert.deepEqual(injected(b), [0, 0]);
+  pair.isLost = () => false;
+  capture(pair, a.thread(1), udp(1300, true));
+  pair.settle();
+  assert.deepEqual(injected(b), [0, 1]);
+  assert.equal(b.drops(pair.nowMs)['epoch-unknown'], undefined);
+});

@@ -108,6 +108,8 @@ export class ThreadedRouter {
 /** Two routers with a connection, established by `settle`. */
 export class ThreadedPair {
   nowMs = 1000;
+  /** Datagrams that do not arrive. */
+  isLost: (bytes: Uint8Array) => boolean = () => false;
   readonly a: ThreadedRouter;
   readonly b: ThreadedRouter;
 
@@ -176,6 +178,7 @@ export class ThreadedPair {
     }
     for (const { bytes } of datagrams.sent.splice(0)) {
       busy = true;
+      if (this.isLost(bytes)) continue;
       const to = other.receiverOf(bytes).plane;
       to.handleDatagram(bytes.slice(), 0, bytes.length, own.ip, PORT, this.nowMs);
       to.flush(this.nowMs);
