@@ -12,5 +12,7 @@ export const MAX_DATAGRAM_BYTES = 65507;
 export const ETHERNET_HEADER_BYTES = 14;
 /** MTU of the bridge and of workloads unless `--mtu` says otherwise. */
 export const DEFAULT_MTU = 1376;
+/** Threads of one sender whose datagrams we take apart from each other; see fastdp/lanes.ts. */
+export const MAX_LANES = 16;
 /** Peers kept in the topology; more are refused with a counter. */
 export const MAX_PEERS = 10_000;

@@ -10,7 +10,9 @@ import { type Logger, silentLogger } from '../core/log.js';
 import { formatPeerName, type PeerName } from '../core/peer-name.js';
 import type { ForwardingTables, OverlayEvent, OverlayPeering } from '../mesh/overlay.js';
 import { Counters } from './counters.js';
-import { type DropReason, sendFailureReason } from './drop-reason.js';
+import type { CrossingSink } from './crossing.js';
+import { DropReason, sendFailureReason } from './drop-reason.js';
+import { FollowerInbound } from './follower-inbound.js';
 import type { ForwarderAction } from './forwarder.js';
 import { RecordRelay } from './inbound/relay.js';
 import { Inbound } from './inbound.js';
@@ -18,12 +20,15 @@ import { KEY_LIMITS, type KeyLimits } from './key-schedule.js';
 import type { LargeFrame } from './large-frame.js';
 import { Link } from './link.js';
 import { MacTable } from './mac-table.js';
+import { FollowerSealer } from './outbound/follower-seal.js';
 import { FrameForwarding } from './outbound/forward.js';
 import { Sealer } from './outbound/seal.js';
 import { Outbound } from './outbound.js';
 import type { AeadFactory, DatagramPort, Secretbox, SendFailure, TapPort } from './ports.js';
+import { primaryOf, type Queue } from './queue.js';
 import { Routes } from './routes.js';
 import type { DataPlaneStatus } from './status.js';
+import { ToldMacTable } from './told-mac-table.js';
 
 export interface DataPlaneOptions {
   readonly localPeer: PeerName;
@@ -46,17 +51,20 @@ export interface DataPlaneModules {
   readonly secretbox: Secretbox;
   readonly aead: AeadFactory;
   readonly log?: Logger;
+  /** Where this thread stands among several; alone unless given. */
+  readonly queue?: Queue;
 }
 
 /** How often sending may provoke further sending in one flush, e.g. a refused probe a test. */
 const MAX_FLUSH_ROUNDS = 8;
 const EMSGSIZE = 90;
 
-export class DataPlane {
+export class DataPlane implements CrossingSink {
   readonly #datagrams: DatagramPort;
   readonly #aead: AeadFactory;
   readonly #keyLimits: KeyLimits;
   readonly #log: Logger;
+  readonly #queue: Queue | null;
   readonly #counters = new Counters();
   readonly #routes: Routes;
   readonly #macs: MacTable;
@@ -79,13 +87,20 @@ export class DataPlane {
     const { localPeer } = options;
     const { datagrams, tap, secretbox } = modules;
     const counters = this.#counters;
+    const queue = modules.queue ?? null;
+    this.#queue = queue;
     this.#datagrams = datagrams;
     this.#aead = modules.aead;
     this.#keyLimits = options.keyLimits ?? KEY_LIMITS;
     this.#log = modules.log ?? silentLogger;
     this.#routes = new Routes(localPeer);
-    this.#macs = new MacTable(options);
-    this.#sealer = new Sealer(options, { datagrams, secretbox, counters });
+    this.#macs = queue === null ? new MacTable(options) : this.#makeToldMacs(options, queue);
+    const primary = primaryOf(queue);
+    const sealing = { datagrams, secretbox, counters };
+    this.#sealer =
+      primary === null
+        ? new Sealer(options, sealing)
+        : new FollowerSealer(options, { ...sealing, primary });
     const macs = this.#macs;
     const routes = this.#routes;
     const forwarding = new FrameForwarding({ routes, sealer: this.#sealer, counters });
@@ -97,7 +112,9 @@ export class DataPlane {
     forwarding.onAnswer = (buffer, frameBytes, source, destination) =>
       relay.handleAnswer(buffer, frameBytes, source, destination, this.#nowMs);
     this.#outbound = new Outbound(options, { macs, forwarding, counters });
-    this.#inbound = new Inbound({ routes, relay, secretbox, counters });
+    const opening = { routes, relay, secretbox, counters };
+    this.#inbound =
+      primary === null ? new Inbound(opening) : new FollowerInbound({ ...opening, primary });
     datagrams.onSendFailure = (failure) => this.#handleSendFailure(failure);
   }
 
@@ -106,13 +123,17 @@ export class DataPlane {
     this.#routes.setTables(tables);
   }
 
-  /** Makes state for a connection. One whose addresses or cipher cannot be used fails by event. */
-  prepare(peering: OverlayPeering): void {
+  /**
+   * Makes state for a connection. One whose addresses or cipher cannot be used fails by event.
+   * @param board what several threads share about it.
+   */
+  prepare(peering: OverlayPeering, board: SharedArrayBuffer | null = null): void {
     if (this.#links.has(peering.connId)) return;
     const { connId } = peering;
     try {
       const traffic = this.#counters.trafficOf(peering.remotePeer);
-      this.#links.set(connId, new Link(peering, { traffic, aead: this.#aead }, this.#keyLimits));
+      const modules = { traffic, aead: this.#aead, queue: this.#queue, board };
+      this.#links.set(connId, new Link(peering, modules, this.#keyLimits));
     } catch (error) {
       const code = error instanceof DecodeError ? 'address-unsupported' : 'cipher-failed';
       this.#events.push({ type: 'failed', connId, code, reason: errorText(error) });
@@ -215,6 +236,48 @@ export class DataPlane {
     return earliest(next, this.#macs.nextTimeout());
   }
 
+  /** Several threads: a round begins, in which what the others published counts. */
+  beginRound(nowMs: number): void {
+    this.#nowMs = nowMs;
+    for (const link of this.#links.values()) link.refresh(nowMs);
+  }
+
+  handleHandedRecord(
+    connId: number,
+    df: boolean,
+    source: number,
+    destination: number,
+    buffer: Uint8Array,
+    frameBytes: number,
+  ): void {
+    const link = this.#links.get(connId);
+    if (link === undefined || !link.active) {
+      this.#counters.drop(DropReason.noConnection);
+      return;
+    }
+    const [from, to] = [source as PeerName, destination as PeerName];
+    this.#counters.drop(this.#sealer.append(link, df, from, to, buffer, 0, frameBytes));
+  }
+
+  handleHandedDatagram(buffer: Uint8Array, bytes: number, ip: number, port: number): void {
+    this.handleDatagram(buffer, 0, bytes, ip, port, this.#nowMs);
+  }
+
+  handleTooBig(connId: number, pathMtuBytes: number): void {
+    const link = this.#links.get(connId);
+    if (link === undefined) return;
+    link.forwarder.handleTooBig(pathMtuBytes, this.#nowMs);
+    this.#touch(link);
+  }
+
+  handleToldAddress(mac: number, peer: number, from: number): void {
+    if (!(this.#macs instanceof ToldMacTable)) return;
+    this.#macs.learnTold(mac, peer as PeerName, this.#nowMs);
+    // The followers know each other by the primary alone.
+    const others = this.#isPrimary ? (this.#queue?.outboxes ?? []) : [];
+    for (const [i, outbox] of others.entries()) if (i + 1 !== from) outbox.address(mac, peer);
+  }
+
   pollEvent(): OverlayEvent | null {
     return this.#events.shift() ?? null;
   }
@@ -234,6 +297,18 @@ export class DataPlane {
     };
   }
 
+  get #isPrimary(): boolean {
+    return this.#queue?.index === 0;
+  }
+
+  #makeToldMacs(options: DataPlaneOptions, { outboxes }: Queue): MacTable {
+    return new ToldMacTable(options, (mac, peer) => {
+      let told = true;
+      for (const outbox of outboxes) told = outbox.address(mac, peer) && told;
+      return told;
+    });
+  }
+
   /** Runs of frames rest on what is known about peers and links. */
   #endRuns(): void {
     this.#relay.endRun();
@@ -248,10 +323,7 @@ export class DataPlane {
   /** Called by the port while it sends, so nothing may be sent from here. */
   #handleSendFailure(failure: SendFailure): void {
     this.#counters.drop(sendFailureReason(failure.errno));
-    const link = this.#links.get(failure.connId);
-    if (link === undefined || failure.errno !== EMSGSIZE) return;
-    link.forwarder.handleTooBig(failure.pathMtuBytes, this.#nowMs);
-    this.#touch(link);
+    if (failure.errno === EMSGSIZE) this.handleTooBig(failure.connId, failure.pathMtuBytes);
   }
 
   #drain(): void {
@@ -263,6 +335,7 @@ export class DataPlane {
         this.#perform(link, action);
         action = link.forwarder.pollAction();
       }
+      if (this.#isPrimary) link.publish();
     }
   }
 
@@ -271,6 +344,9 @@ export class DataPlane {
     switch (action.type) {
       case 'send-heartbeat':
         this.#sealer.sendSpecial(link, true, 22, forwarder.uidHigh, forwarder.uidLow);
+        return;
+      case 'send-empty':
+        this.#sealer.sendEmpty(link);
         return;
       case 'send-test':
         this.#sealer.sendSpecial(link, action.df, action.frameBytes, 0, 0);

@@ -71,6 +71,10 @@ export const DropReason = {
   sendFailed: 33,
   /** Sealed under a key that is not, or no longer, at hand. */
   epochUnknown: 34,
+  /** Of a lane beyond the limit, or one that another thread takes (see lanes.ts). */
+  laneUnknown: 35,
+  /** For another thread, which does not keep up: the ring between the two is full. */
+  ringFull: 36,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

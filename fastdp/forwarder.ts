@@ -39,6 +39,8 @@ export type ForwarderState = 'prepared' | 'probing' | 'established' | 'failed';
 
 export type ForwarderAction =
   | { readonly type: 'send-heartbeat' }
+  /** A datagram without records, see FollowedPath. */
+  | { readonly type: 'send-empty' }
   /** A special frame of zeros. */
   | { readonly type: 'send-test'; readonly frameBytes: number; readonly df: boolean }
   | { readonly type: 'control'; readonly subTag: number; readonly data: Uint8Array }

@@ -3,7 +3,8 @@
  * forwards only. Pure computation over HKDF-SHA256 (RFC 5869), whose salt is empty unless named.
  *
  *   chain 0      = HKDF(session key, salt = connection UID u64be,
- *                       info = "weave-net data aes-256-gcm 1 chain" ‖ sender (6) ‖ receiver (6), 32)
+ *                       info = "weave-net data aes-256-gcm 1 chain" ‖ sender (6) ‖ receiver (6)
+ *                              [‖ lane (1), unless it is 0], 32)
  *   key ‖ salt   = HKDF(chain e, info = "weave-net data aes-256-gcm 1 key", 32 + 4)
  *   chain e + 1  = HKDF(chain e, info = "weave-net data aes-256-gcm 1 next", 32)
  */
@@ -30,6 +31,8 @@ export interface ChainOptions {
   readonly connectionUid: bigint;
   readonly sender: PeerName;
   readonly receiver: PeerName;
+  /** Each thread of a sender has keys of its own; 0 unless given. See lanes.ts. */
+  readonly lane?: number;
 }
 
 /** What one epoch is sealed with. The owner wipes key and salt. */
@@ -51,7 +54,9 @@ export class KeyChain {
     this.#sender = options.sender;
     const salt = new ByteWriter(8).u64be(options.connectionUid).finish();
     const names = new ByteWriter(12).u48be(options.sender).u48be(options.receiver).finish();
-    const info = concatBytes(utf8(`${LABEL}chain`), names);
+    const { lane = 0 } = options;
+    const ending = lane === 0 ? [] : [lane];
+    const info = concatBytes(utf8(`${LABEL}chain`), names, Uint8Array.from(ending));
     this.#chain = derive(options.sessionKey, salt, info, CHAIN_BYTES);
   }
 

@@ -14,6 +14,7 @@ import { wipe } from '../core/bytes.js';
 import type { Timeout } from '../core/clock.js';
 import { DropReason } from './drop-reason.js';
 import { type ChainOptions, KeyChain } from './key-chain.js';
+import { laneMark } from './lane-mark.js';
 import type { AeadFactory, AeadOpener, AeadSealer } from './ports.js';
 import { SlidingWindow } from './sliding-window.js';
 import { COUNTER_OFFSET, EPOCH_OFFSET, readU16, readU32, writeU16 } from './wire.js';
@@ -52,6 +53,8 @@ export class SendKeys {
   readonly #limits: KeyLimits;
   readonly #aead: AeadFactory;
   readonly #chain: KeyChain;
+  /** Upper half of every counter. */
+  readonly #mark: number;
   #sealer: AeadSealer;
   #epoch = 0;
   #datagrams = 0;
@@ -63,6 +66,7 @@ export class SendKeys {
     this.#limits = limits;
     this.#aead = modules.aead;
     this.#chain = new KeyChain(options);
+    this.#mark = laneMark(options.lane ?? 0);
     this.#sealer = this.#makeSealer();
   }
 
@@ -122,7 +126,7 @@ export class SendKeys {
 
   #makeSealer(): AeadSealer {
     const { epoch, key, salt, context } = this.#chain.next();
-    const sealer = this.#aead.makeSealer(key, salt, context);
+    const sealer = this.#aead.makeSealer(key, salt, context, this.#mark);
     wipe(key);
     wipe(salt);
     this.#epoch = epoch;
@@ -163,7 +167,7 @@ export class ReceiveKeys {
   }
 
   /**
-   * Opens a datagram in place.
+   * Opens a datagram of this lane in place: the caller has looked at the counter's upper half.
    * @param bytes of the whole datagram, at least header and trailer.
    * @returns `none`, `epochUnknown`, `replayed` or `forged`; nothing changes unless `none`.
    */
@@ -171,8 +175,6 @@ export class ReceiveKeys {
     const field = readU16(buffer, offset + EPOCH_OFFSET);
     const epoch = this.#find(field, nowMs);
     if (epoch === null) return DropReason.epochUnknown;
-    // No sender gets beyond 32 bits, see KeyLimits.
-    if (readU32(buffer, offset + COUNTER_OFFSET) !== 0) return DropReason.forged;
     const counter = readU32(buffer, offset + COUNTER_OFFSET + 4);
     if (!epoch.window.isFresh(counter)) return DropReason.replayed;
     if (!epoch.opener.open(buffer, offset + COUNTER_OFFSET, bytes - COUNTER_OFFSET)) {

@@ -79,7 +79,7 @@ export interface Secretbox {
   ): boolean;
 }
 
-/** AES-256-GCM under one key, for one direction and epoch. Counts its nonces by itself, from 0. */
+/** AES-256-GCM under one key, for one direction and epoch. Counts its nonces by itself. */
 export interface AeadSealer {
   /**
    * Seals in place: plaintext at `offset + 8`; afterwards counter u64be, ciphertext and tag, 24
@@ -105,6 +105,12 @@ export interface AeadOpener {
  * plaintext u16be. All arguments are copied.
  */
 export interface AeadFactory {
-  makeSealer(key: Uint8Array, salt: Uint8Array, context: Uint8Array): AeadSealer;
+  /** @param counterHigh upper half of the first counter, whose lower half is 0; 0 unless given. */
+  makeSealer(
+    key: Uint8Array,
+    salt: Uint8Array,
+    context: Uint8Array,
+    counterHigh?: number,
+  ): AeadSealer;
   makeOpener(key: Uint8Array, salt: Uint8Array, context: Uint8Array): AeadOpener;
 }

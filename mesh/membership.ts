@@ -269,6 +269,7 @@ export class Membership {
         remotePort: outbound ? (remote?.port ?? null) : null,
         cipher,
         openChecksums: introduction.ciphers !== null && announceCiphers(ciphers) !== null,
+        lanes: introduction.lanes,
         sessionKey: cipher === 'none' ? null : introduction.sessionKey,
       },
       introduction.overlays,

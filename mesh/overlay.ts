@@ -34,6 +34,8 @@ export interface OverlayPeering {
    * Always so with AES-256-GCM, which only our routers have; false unless given.
    */
   readonly openChecksums?: boolean;
+  /** AES-256-GCM: how many threads of ours the other end keeps apart; 1 unless given. */
+  readonly lanes?: number;
   /** 32 bytes; null if and only if the cipher is `none`. Secret. */
   readonly sessionKey: Uint8Array | null;
 }

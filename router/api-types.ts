@@ -185,6 +185,11 @@ export interface ReportExtras {
     /** `io_uring` or `syscalls`, and why. */
     readonly Engine: string;
     readonly EngineReason: string;
+    /** One for each thread, which has a queue of the device: how the flows are spread. */
+    readonly Queues: readonly {
+      readonly FramesCaptured: number;
+      readonly FramesInjected: number;
+    }[];
     /** Work that the kernel does for many frames at once. */
     readonly Offloads: readonly {
       readonly Name: string;

@@ -180,6 +180,7 @@ export class Router {
         address: config.host === null ? 0 : parseIpv4(config.host),
         tapName: DEFAULT_TAP_NAME,
         offloads: config.offloads,
+        queues: config.queues,
         busyPoll: config.busyPoll,
       },
       { log, openAfter: bridgeReady },

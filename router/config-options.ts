@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { type Cidr, networkOf, parseCidr, parseIpv4 } from '../core/ip.js';
 import { BASE_PORT, DEFAULT_CONNECTION_LIMIT, DEFAULT_MTU } from '../core/limits.js';
 import { type PeerName, parsePeerName } from '../core/peer-name.js';
+import { MAX_QUEUES } from '../fastdp/io/messages.js';
 import { CIPHERS, type Cipher } from '../mesh/peer/ciphers.js';
 import {
   DEFAULT_CONFIG_PATH,
@@ -137,6 +138,7 @@ export const optionSchemas = {
   'no-gro': onOff,
   'no-vnet-hdr': onOff,
   'no-uring': onOff,
+  'fastdp-queues': integer(1, MAX_QUEUES),
   'no-busy-poll': onOff,
   'no-fastdp': onOff,
   'no-bridged-fastdp': onOff,
@@ -203,6 +205,7 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
     'WEAVE_NO_VNET_HDR',
   ),
   'no-uring': flag('plain system calls instead of io_uring', 'WEAVE_NO_URING'),
+  'fastdp-queues': value('1', 'threads and device queues for data', 'WEAVE_FASTDP_QUEUES'),
   'no-busy-poll': flag(
     'sleep at once when no packet waits: less processor time, longer round trips',
     'WEAVE_NO_BUSY_POLL',

@@ -42,6 +42,8 @@ export interface RouterConfig {
   readonly ciphers: readonly Cipher[];
   /** What the kernel is not to be asked for. */
   readonly offloads: OffloadSwitches;
+  /** Threads of the data plane. */
+  readonly queues: number;
   readonly busyPoll: boolean;
   readonly discovery: boolean;
   readonly resume: boolean;
@@ -253,6 +255,7 @@ function buildConfig(
       noVnetHdr: values['no-vnet-hdr'],
       noUring: values['no-uring'],
     }),
+    queues: values['fastdp-queues'],
     busyPoll: !values['no-busy-poll'],
     discovery: !values['no-discovery'],
     resume: values.resume,

@@ -7,6 +7,7 @@
 import { formatMac } from '../core/mac.js';
 import { formatPeerName, type PeerName, UNKNOWN_PEER } from '../core/peer-name.js';
 import { printable } from '../core/text.js';
+import type { QueueCounters } from '../fastdp/io/messages.js';
 import type { OffloadState } from '../fastdp/io/offloads.js';
 import type { DataPlaneStatus } from '../fastdp/status.js';
 import type { ConnectionStatus, MeshStatus, PeerStatus } from '../mesh/status.js';
@@ -36,6 +37,8 @@ export interface ReportInput {
   readonly dataPlane: DataPlaneStatus | null;
   /** Of the data plane's thread; empty unless it answers. */
   readonly offloads?: readonly OffloadState[];
+  /** One for each thread of the data plane. */
+  readonly queues?: readonly QueueCounters[];
   /** Diagnostics of each overlay by its name. */
   readonly overlays: Readonly<Record<string, unknown>>;
   readonly apiRejections: Readonly<Record<string, number>>;
@@ -245,6 +248,10 @@ function buildExtras(input: ReportInput): ReportExtras {
             MacMoves: dataPlane.macMoves,
             MssClamped: dataPlane.mssClamped,
             ...reportOffloads(input.offloads ?? []),
+            Queues: (input.queues ?? []).map(({ framesCaptured, framesInjected }) => ({
+              FramesCaptured: framesCaptured,
+              FramesInjected: framesInjected,
+            })),
             Drops: mapOf(dataPlane.drops),
             Traffic: presentList(
               dataPlane.traffic.map((traffic) => ({

@@ -74,6 +74,7 @@ export class RouterControl implements Control {
       mesh: { ...meshStatus, targets: [...meshStatus.targets, ...unresolved.texts] },
       dataPlane,
       offloads: dataPlane?.offloads ?? [],
+      queues: dataPlane?.queues ?? [],
       overlays: {
         sleeve: {
           CryptoLibrary: overlay.cryptoLibrary,

@@ -26,7 +26,12 @@ export interface InPlaceOpener {
 export interface InPlaceAead {
   /** Which library does the work, for the report. */
   readonly library: string;
-  makeSealer(key: Uint8Array, salt: Uint8Array, context: Uint8Array): InPlaceSealer;
+  makeSealer(
+    key: Uint8Array,
+    salt: Uint8Array,
+    context: Uint8Array,
+    counterHigh?: number,
+  ): InPlaceSealer;
   makeOpener(key: Uint8Array, salt: Uint8Array, context: Uint8Array): InPlaceOpener;
 }
 
@@ -95,7 +100,8 @@ export function processAead(): InPlaceAead | null {
     const evp = declareEvp();
     const aead: InPlaceAead = {
       library: `OpenSSL ${process.versions.openssl}`,
-      makeSealer: (key, salt, context) => new EvpSealer(evp, key, salt, context),
+      makeSealer: (key, salt, context, counterHigh = 0) =>
+        new EvpSealer(evp, key, salt, context, counterHigh),
       makeOpener: (key, salt, context) => new EvpOpener(evp, key, salt, context),
     };
     return agrees(aead) ? aead : null;
@@ -134,7 +140,15 @@ class EvpContext {
   readonly #evp: Evp;
   readonly #buffers = new AddressCache();
 
-  constructor(evp: Evp, direction: number, key: Uint8Array, salt: Uint8Array, context: Uint8Array) {
+  /** @param counterHigh where OpenSSL begins to count when sealing; the lower half begins at 0. */
+  constructor(
+    evp: Evp,
+    direction: number,
+    key: Uint8Array,
+    salt: Uint8Array,
+    context: Uint8Array,
+    counterHigh = 0,
+  ) {
     checkKey(key, salt, context);
     this.#evp = evp;
     this.#aad = aadParameters(context);
@@ -142,6 +156,7 @@ class EvpContext {
     const secret = new Memory(KEY_BYTES + IV_BYTES);
     secret.bytes.set(key);
     secret.bytes.set(salt, KEY_BYTES);
+    secret.view.setUint32(KEY_BYTES + SALT_BYTES, counterHigh);
     const iv = secret.address + KEY_BYTES;
     const address = evp.newContext();
     this.address = address === 0 ? null : address;
@@ -181,8 +196,14 @@ class EvpContext {
 class EvpSealer implements InPlaceSealer {
   readonly #context: EvpContext;
 
-  constructor(evp: Evp, key: Uint8Array, salt: Uint8Array, context: Uint8Array) {
-    this.#context = new EvpContext(evp, SEAL, key, salt, context);
+  constructor(
+    evp: Evp,
+    key: Uint8Array,
+    salt: Uint8Array,
+    context: Uint8Array,
+    counterHigh: number,
+  ) {
+    this.#context = new EvpContext(evp, SEAL, key, salt, context, counterHigh);
   }
 
   seal(buffer: Uint8Array, offset: number, plaintextBytes: number): void {
@@ -239,7 +260,8 @@ function checkBounds(buffer: Uint8Array, offset: number, bytes: number): void {
 export function portableAead(): InPlaceAead {
   return {
     library: 'node:crypto',
-    makeSealer: (key, salt, context) => new PortableSealer(key, salt, context),
+    makeSealer: (key, salt, context, counterHigh = 0) =>
+      new PortableSealer(key, salt, context, counterHigh),
     makeOpener: (key, salt, context) => new PortableOpener(key, salt, context),
   };
 }
@@ -274,9 +296,10 @@ class PortableSealer implements InPlaceSealer {
   readonly #key: PortableKey;
   readonly #counter: DataView;
 
-  constructor(key: Uint8Array, salt: Uint8Array, context: Uint8Array) {
+  constructor(key: Uint8Array, salt: Uint8Array, context: Uint8Array, counterHigh: number) {
     this.#key = new PortableKey(key, salt, context);
     this.#counter = new DataView(this.#key.nonce.buffer, SALT_BYTES);
+    this.#counter.setUint32(0, counterHigh);
   }
 
   seal(buffer: Uint8Array, offset: number, plaintextBytes: number): void {
@@ -336,7 +359,9 @@ function agrees(aead: InPlaceAead): boolean {
   const key = new Uint8Array(KEY_BYTES).map((_, i) => i);
   const salt = Uint8Array.of(1, 2, 3, 4);
   const context = new Uint8Array(CONTEXT_BYTES).fill(5);
-  const sealers = [aead, portableAead()].map((made) => made.makeSealer(key, salt, context));
+  const sealers = [aead, portableAead()].map((made) =>
+    made.makeSealer(key, salt, context, 0x8000_0001),
+  );
   const opener = aead.makeOpener(key, salt, context);
   try {
     for (const plaintextBytes of [0, 100]) {

@@ -1,7 +1,7 @@
 /**
  * The UDP sockets of the data plane, both bound to one port: `plain`, whose datagrams the kernel
  * may fragment and which receives everything, and `df`, whose datagrams carry the don't-fragment
- * bit. Source: udp(7), ip(7), socket(7).
+ * bit. A router with several threads has a pair for each. Source: udp(7), ip(7), socket(7).
  */
 import { WeaveError } from '../core/errors.js';
 import { formatIpv4, type Ipv4 } from '../core/ip.js';
@@ -31,6 +31,7 @@ const IP_MTU = 14;
 const IP_PMTUDISC_DONT = 0;
 const IP_PMTUDISC_DO = 2;
 const UDP_GRO = 104;
+const INSTRUCTION_BYTES = 8;
 /** The kernel doubles it for its own bookkeeping. */
 const DEFAULT_BUFFER_BYTES = 4 << 20;
 
@@ -43,7 +44,14 @@ export interface UdpPairOptions {
   readonly gro?: boolean;
 }
 
-export class UdpPair {
+/** What names a pair in every thread of the process. */
+export interface OpenPair {
+  readonly plainFd: number;
+  readonly dfFd: number;
+  readonly port: number;
+}
+
+export class UdpPair implements OpenPair {
   readonly plainFd: number;
   readonly dfFd: number;
   /** The port bound, also when 0 was asked for. */
@@ -63,25 +71,42 @@ export class UdpPair {
    * @throws {SysError} for other failures.
    */
   static open(options: UdpPairOptions): UdpPair {
+    return UdpPair.openAll(options, 1)[0] as UdpPair;
+  }
+
+  /**
+   * A pair for each of `count` threads, all on one port: datagrams of lane L arrive at the pair
+   * L modulo `count`, all others at the first. @throws as `open`.
+   */
+  static openAll(options: UdpPairOptions, count: number): UdpPair[] {
     const fds: number[] = [];
     try {
-      const plain = openSocket(fds, IP_PMTUDISC_DONT, options);
+      const first = openSocket(fds, IP_PMTUDISC_DONT, options);
       // Bound without SO_REUSEPORT, so this fails if anybody has the port, sharing or not. Only
       // then is the port opened for sharing, and the kernel allows that within one user only.
-      bind(plain, options.port, options);
-      setIntOption(plain, SOL_SOCKET, SO_REUSEPORT, 1);
-      const port = boundPort(plain);
-      const df = openSocket(fds, IP_PMTUDISC_DO, options);
-      setIntOption(df, SOL_SOCKET, SO_REUSEPORT, 1);
-      bind(df, port, options);
-      receiveOnFirst(plain);
-      // Kernels before 5.0 lack it; datagrams then come one by one.
-      if (options.gro !== false) trySetIntOption(plain, IPPROTO_UDP, UDP_GRO, 1);
-      return new UdpPair(plain, df, port);
+      bind(first, options.port, options);
+      setIntOption(first, SOL_SOCKET, SO_REUSEPORT, 1);
+      const port = boundPort(first);
+      const pairs: UdpPair[] = [];
+      for (let i = 0; i < count; i++) {
+        const plain = i === 0 ? first : openShared(fds, IP_PMTUDISC_DONT, options, port);
+        const df = openShared(fds, IP_PMTUDISC_DO, options, port);
+        pairs.push(new UdpPair(plain, df, port));
+      }
+      receiveByLane(first, count);
+      // Kernels before 5.0 lack it; datagrams then come one by one. The kernel asks a socket that
+      // it picks by hash, so all of them have to say it.
+      if (options.gro !== false) for (const fd of fds) trySetIntOption(fd, IPPROTO_UDP, UDP_GRO, 1);
+      return pairs;
     } catch (error) {
       for (const fd of fds) libc.close(fd);
       throw error;
     }
+  }
+
+  /** A pair that another thread has opened; this one closes it. */
+  static adopt({ plainFd, dfFd, port }: OpenPair): UdpPair {
+    return new UdpPair(plainFd, dfFd, port);
   }
 
   close(): void {
@@ -106,6 +131,18 @@ function openSocket(fds: number[], discovery: number, options: UdpPairOptions): 
   return fd;
 }
 
+function openShared(
+  fds: number[],
+  discovery: number,
+  options: UdpPairOptions,
+  port: number,
+): number {
+  const fd = openSocket(fds, discovery, options);
+  setIntOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  bind(fd, port, options);
+  return fd;
+}
+
 function bind(fd: number, port: number, options: UdpPairOptions): void {
   const address = new Memory(SOCKADDR_IN_BYTES);
   address.setSocketAddress(0, options.address ?? 0, port);
@@ -124,16 +161,55 @@ function boundPort(fd: number): number {
   return memory.view.getUint16(2);
 }
 
-/** The group's members are numbered in the order of binding: a program "return 0" picks `plain`. */
-function receiveOnFirst(fd: number): void {
-  const program = new Memory(8 + 16);
-  // struct sock_filter { u16 code = BPF_RET | BPF_K; u8 jt, jf; u32 k = 0 }
-  program.setShort(0, 0x06);
+/** `struct sock_filter`, one an instruction: code u16, jump if true u8, if false u8, operand u32. */
+type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, operand: number];
+
+const BPF_LOAD_WORD = 0x20;
+const BPF_LOAD_BYTE = 0x30;
+const BPF_AND = 0x54;
+const BPF_MOD = 0x94;
+const BPF_SHIFT_LEFT = 0x64;
+const BPF_JUMP_EQUAL = 0x15;
+const BPF_RETURN = 0x06;
+const BPF_RETURN_A = 0x16;
+/** Where a datagram has its counter, and the mark of a lane in it; see fastdp/lane-mark.ts. */
+const MARK_OFFSET = 8;
+const LANE_MARK = 0x574e_4c00;
+
+/**
+ * The group's members are numbered in the order of binding: plain, df, plain, df … The program
+ * sees the datagram without its headers; it returns 0 for one that is too short.
+ */
+function laneProgram(count: number): readonly Instruction[] {
+  if (count === 1) return [[BPF_RETURN, 0, 0, 0]];
+  return [
+    [BPF_LOAD_WORD, 0, 0, MARK_OFFSET],
+    [BPF_AND, 0, 0, 0xffff_ff00],
+    [BPF_JUMP_EQUAL, 0, 4, LANE_MARK],
+    [BPF_LOAD_BYTE, 0, 0, MARK_OFFSET + 3],
+    [BPF_MOD, 0, 0, count],
+    [BPF_SHIFT_LEFT, 0, 0, 1],
+    [BPF_RETURN_A, 0, 0, 0],
+    [BPF_RETURN, 0, 0, 0],
+  ];
+}
+
+function receiveByLane(fd: number, count: number): void {
+  const instructions = laneProgram(count);
+  const program = new Memory(instructions.length * INSTRUCTION_BYTES);
+  for (const [i, [code, jumpTrue, jumpFalse, operand]] of instructions.entries()) {
+    const at = i * INSTRUCTION_BYTES;
+    program.setShort(at, code);
+    program.bytes[at + 2] = jumpTrue;
+    program.bytes[at + 3] = jumpFalse;
+    program.setInt(at + 4, operand);
+  }
   // struct sock_fprog { u16 len; padding; struct sock_filter *filter }
-  program.setShort(8, 1);
-  program.setWord(16, program.address);
-  const at = program.address + 8;
-  const result = libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, at, 16);
+  const argument = new Memory(16);
+  argument.setShort(0, instructions.length);
+  argument.setWord(8, program.address);
+  const option = SO_ATTACH_REUSEPORT_CBPF;
+  const result = libc.setsockopt(fd, SOL_SOCKET, option, argument.address, argument.bytes.length);
   check(result, 'setsockopt', 'SO_ATTACH_REUSEPORT_CBPF');
 }
 

@@ -19,6 +19,7 @@ import { DropReason } from '../drop-reason.js';
 import type { LargeFrame } from '../large-frame.js';
 import type { AeadFactory, Secretbox } from '../ports.js';
 import { BusyWait } from './busy-wait.js';
+import type { LoopQueue } from './loop-queue.js';
 import type { Command, DeviceEvent, Report, SleeveOptions, SleeveStatus } from './messages.js';
 import type { Offloads } from './offloads.js';
 import { TapDevice } from './tap-device.js';
@@ -31,6 +32,8 @@ import { RECEIVE_SLOTS, UdpPort } from './udp-port.js';
 const FRAME_BURST = 192;
 /** Commands per round; a burst of topology changes does not stop the traffic. */
 const COMMAND_BURST = 64;
+/** Messages of each other thread per round. */
+const CROSSING_BURST = 256;
 /** The loop shows a sign of life at least this often. */
 const MAX_WAIT_MS = 500;
 /** After this many rounds in a row that failed, the loop pauses so as not to burn the processor. */
@@ -47,6 +50,8 @@ export interface LoopModules {
   /** null if frames are written by a call each. */
   readonly ring: Uring | null;
   readonly wake: EventFd;
+  /** This thread's place among several; null if it is the only one. */
+  readonly queue: LoopQueue | null;
   readonly secretbox: Secretbox & { readonly library: string };
   readonly aead: AeadFactory & { readonly library: string };
   readonly nowMs: () => number;
@@ -73,6 +78,7 @@ export class DataPlaneLoop {
   #tapBusy = false;
   #udpBusy = false;
   #commandsWait = false;
+  #crossingBusy = false;
   #rounds = 0;
   #datagramsReceived = 0;
   #receiveFailures = 0;
@@ -104,12 +110,14 @@ export class DataPlaneLoop {
     this.#modules = modules;
     this.#nowMs = modules.nowMs();
     this.#logTokens = new TokenBucket({ capacity: 10, refillMs: 1000 }, this.#nowMs);
-    const { offloads } = modules;
+    const { offloads, queue } = modules;
     const tapOptions = {
       name: options.tapName,
       persist: options.persistTap ?? false,
       offloads,
       ring: modules.ring,
+      multiQueue: queue !== null,
+      shared: queue !== null && queue.place.index > 0,
     };
     this.#udp = new UdpPort(modules.udp, offloads.enabled('udp-segment'));
     const onEvent = (event: DeviceEvent): void => modules.report({ type: 'device', event });
@@ -132,6 +140,7 @@ export class DataPlaneLoop {
       secretbox: modules.secretbox,
       aead: modules.aead,
       log: modules.log,
+      ...(queue === null ? {} : { queue: queue.place }),
     });
   }
 
@@ -169,7 +178,8 @@ export class DataPlaneLoop {
 
   #wait(maxWaitMs: number): void {
     const now = this.#modules.nowMs();
-    let waitMs = this.#tapBusy || this.#udpBusy || this.#commandsWait ? 0 : maxWaitMs;
+    const isBusy = this.#tapBusy || this.#udpBusy || this.#commandsWait || this.#crossingBusy;
+    let waitMs = isBusy ? 0 : maxWaitMs;
     if (waitMs > 0) {
       const timeout = this.#dataPlane.nextTimeout();
       // Rounded up, or the loop would spin through the last millisecond before a timer.
@@ -187,6 +197,8 @@ export class DataPlaneLoop {
   #round(): void {
     if (this.#commandsWait || this.#poll.ready(WAKE_SLOT) !== 0) this.#runCommands();
     if (this.#closed) return;
+    const { queue } = this.#modules;
+    if (queue !== null) this.#takeCrossings(queue);
     if (this.#tapBusy || this.#poll.ready(TAP_SLOT) !== 0) {
       this.#tapBusy = this.#tap.drain(FRAME_BURST, this.#onFrame, this.#onLargeFrame, this.#nowMs);
       this.#dataPlane.flush(this.#nowMs);
@@ -201,6 +213,13 @@ export class DataPlaneLoop {
       this.#dataPlane.handleTimeout(this.#nowMs);
     }
     this.#reportEvents();
+    queue?.signal();
+  }
+
+  #takeCrossings(queue: LoopQueue): void {
+    this.#dataPlane.beginRound(this.#nowMs);
+    this.#crossingBusy = queue.drain(CROSSING_BURST, this.#dataPlane);
+    this.#dataPlane.flush(this.#nowMs);
   }
 
   #receiveDatagrams(): void {
@@ -244,7 +263,7 @@ export class DataPlaneLoop {
     const dataPlane = this.#dataPlane;
     switch (command.type) {
       case 'prepare':
-        dataPlane.prepare(command.peering);
+        dataPlane.prepare(command.peering, command.board);
         // The data plane keeps a copy of its own; this one came with the message.
         command.peering.sessionKey?.fill(0);
         return;
@@ -274,8 +293,11 @@ export class DataPlaneLoop {
   }
 
   #status(): SleeveStatus {
+    const status = this.#dataPlane.status(this.#nowMs);
+    const { framesCaptured, framesInjected } = status;
     return {
-      ...this.#dataPlane.status(this.#nowMs),
+      ...status,
+      queues: [{ framesCaptured, framesInjected }],
       cryptoLibrary: `${this.#modules.secretbox.library}, ${this.#modules.aead.library}`,
       tapName: this.#tap.name,
       offloads: this.#modules.offloads.status(),

@@ -11,13 +11,15 @@ import { loadAead } from '../../sys/libcrypto.js';
 import { enterNetns } from '../../sys/netns.js';
 import { askShortTurns } from '../../sys/scheduling.js';
 import { loadSecretbox } from '../../sys/secretbox.js';
-import { UdpPair } from '../../sys/udp.js';
+import { type OpenPair, UdpPair } from '../../sys/udp.js';
 import { openUring, type Uring } from '../../sys/uring.js';
 import { DataPlaneLoop, type LoopModules } from './data-plane-loop.js';
 import { Gate } from './gate.js';
+import { grantQueues } from './grant-queues.js';
 import { Heartbeat } from './heartbeat.js';
+import { LoopQueue, type QueueLinks } from './loop-queue.js';
 import type { Command, LogLevel, Report, SleeveOptions } from './messages.js';
-import { Offloads } from './offloads.js';
+import { type OffloadState, Offloads } from './offloads.js';
 import { selfTest } from './self-test.js';
 import { RING_ENTRIES } from './tap-writer.js';
 
@@ -29,6 +31,22 @@ export interface WorkerStart {
   readonly heartbeat: SharedArrayBuffer;
   /** Opens when device and sockets may be opened. */
   readonly gate: SharedArrayBuffer;
+  /** null with one thread. */
+  readonly queue: QueueStart | null;
+}
+
+/** Which of several threads this one is. */
+export interface QueueStart {
+  readonly index: number;
+  readonly count: number;
+  readonly links: QueueLinks;
+  /** For a follower: what the primary has opened and found out. */
+  readonly given: Given | null;
+}
+
+interface Given {
+  readonly sockets: OpenPair;
+  readonly offloads: readonly OffloadState[];
 }
 
 /** The shortest turn that kernels grant: a round takes less, and what waits here are packets. */
@@ -74,53 +92,88 @@ async function open(): Promise<DataPlaneLoop> {
   const { options } = start;
   const ciphers = { secretbox: await loadSecretbox(), aead: loadAead() };
   if (options.netnsPath !== undefined) enterNetns(options.netnsPath);
+  const given = start.queue?.given ?? null;
+  if (given !== null) return openFollower(ciphers, given);
   const offloads = new Offloads(options.offloads);
   const endTest = testOffloads(offloads);
   try {
     if (!new Gate(start.gate).pass()) {
       throw new WeaveError('start-cancelled', 'the router could not set up the host');
     }
-    return openLoop(ciphers, offloads);
+    return openPrimary(ciphers, offloads);
   } finally {
     endTest();
   }
 }
 
-function openLoop(
-  ciphers: Pick<LoopModules, 'secretbox' | 'aead'>,
-  offloads: Offloads,
-): DataPlaneLoop {
-  const { options } = start;
-  const heartbeat = new Heartbeat(start.heartbeat);
-  const udp = UdpPair.open({
-    gro: offloads.enabled('udp-gro'),
-    port: options.port,
-    address: options.address ?? 0,
-    ...(options.socketBufferBytes === undefined ? {} : { bufferBytes: options.socketBufferBytes }),
-  });
+type Ciphers = Pick<LoopModules, 'secretbox' | 'aead'>;
+
+function openPrimary(ciphers: Ciphers, offloads: Offloads): DataPlaneLoop {
+  const { options, queue } = start;
+  const count = grantQueues(options, offloads, log);
+  const pairs = UdpPair.openAll(
+    {
+      gro: offloads.enabled('udp-gro'),
+      port: options.port,
+      address: options.address ?? 0,
+      ...(options.socketBufferBytes === undefined
+        ? {}
+        : { bufferBytes: options.socketBufferBytes }),
+    },
+    count,
+  );
   try {
-    const loop = new DataPlaneLoop(options, {
-      ...ciphers,
-      udp,
-      offloads,
-      ring: openRing(offloads),
-      wake: new EventFd(start.wakeFd),
-      // Whole milliseconds: a fraction would make an object of every time that is handed on.
-      nowMs: () => Math.floor(performance.now()),
-      nextCommand: () => receiveMessageOnPort(start.port)?.message as Command | undefined,
-      report,
-      beat: (nowMs) => heartbeat.beat(nowMs),
-      log,
-    });
-    heartbeat.beat(performance.now());
-    const { tapName } = loop;
-    const cryptoLibrary = `${ciphers.secretbox.library}, ${ciphers.aead.library}`;
-    report({ type: 'ready', tapName, port: udp.port, cryptoLibrary });
-    return loop;
+    const place = queue === null || count === 1 ? null : new LoopQueue(0, count, queue.links);
+    const [first, ...others] = pairs as [UdpPair, ...UdpPair[]];
+    return openLoop(ciphers, offloads, first, place, others);
+  } catch (error) {
+    for (const pair of pairs) pair.close();
+    throw error;
+  }
+}
+
+function openFollower(ciphers: Ciphers, given: Given): DataPlaneLoop {
+  const { index, count, links } = start.queue as QueueStart;
+  const udp = UdpPair.adopt(given.sockets);
+  try {
+    const offloads = Offloads.from(given.offloads);
+    return openLoop(ciphers, offloads, udp, new LoopQueue(index, count, links), []);
   } catch (error) {
     udp.close();
     throw error;
   }
+}
+
+/** @param others sockets for the threads that follow. */
+function openLoop(
+  ciphers: Ciphers,
+  offloads: Offloads,
+  udp: UdpPair,
+  queue: LoopQueue | null,
+  others: readonly UdpPair[],
+): DataPlaneLoop {
+  const heartbeat = new Heartbeat(start.heartbeat);
+  const loop = new DataPlaneLoop(start.options, {
+    ...ciphers,
+    udp,
+    offloads,
+    ring: openRing(offloads),
+    wake: new EventFd(start.wakeFd),
+    queue,
+    // Whole milliseconds: a fraction would make an object of every time that is handed on.
+    nowMs: () => Math.floor(performance.now()),
+    nextCommand: () => receiveMessageOnPort(start.port)?.message as Command | undefined,
+    report,
+    beat: (nowMs) => heartbeat.beat(nowMs),
+    log,
+  });
+  heartbeat.beat(performance.now());
+  const { tapName } = loop;
+  const cryptoLibrary = `${ciphers.secretbox.library}, ${ciphers.aead.library}`;
+  const sockets = others.map(({ plainFd, dfFd, port }) => ({ plainFd, dfFd, port }));
+  const { port } = udp;
+  report({ type: 'ready', tapName, port, cryptoLibrary, sockets, offloads: offloads.status() });
+  return loop;
 }
 
 try {

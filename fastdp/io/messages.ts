@@ -6,6 +6,7 @@
 import type { LogFields } from '../../core/log.js';
 import type { PeerName } from '../../core/peer-name.js';
 import type { ForwardingTables, OverlayEvent, OverlayPeering } from '../../mesh/overlay.js';
+import type { OpenPair } from '../../sys/udp.js';
 import type { KeyLimits } from '../key-schedule.js';
 import type { DataPlaneStatus } from '../status.js';
 import type { OffloadState, OffloadSwitches } from './offloads.js';
@@ -31,10 +32,20 @@ export interface SleeveOptions {
   readonly busyPoll?: boolean;
   /** What the kernel is not to be asked for; nothing is left out unless given. */
   readonly offloads?: OffloadSwitches;
+  /** Threads of the data plane, 1 to MAX_QUEUES; 1 unless given. */
+  readonly queues?: number;
 }
 
+/** Each takes a processor under load. */
+export const MAX_QUEUES = 8;
+
 export type Command =
-  | { readonly type: 'prepare'; readonly peering: OverlayPeering }
+  | {
+      readonly type: 'prepare';
+      readonly peering: OverlayPeering;
+      /** What several threads share about it; null with one. */
+      readonly board: SharedArrayBuffer | null;
+    }
   | { readonly type: 'confirm'; readonly connId: number }
   | {
       readonly type: 'control';
@@ -75,7 +86,15 @@ export interface IoCounters {
   readonly loopErrors: number;
 }
 
+/** Frames from and to the bridge by one thread. */
+export interface QueueCounters {
+  readonly framesCaptured: number;
+  readonly framesInjected: number;
+}
+
 export interface SleeveStatus extends DataPlaneStatus {
+  /** One for each thread, the primary first: how the flows are spread. */
+  readonly queues: readonly QueueCounters[];
   readonly io: IoCounters;
   /** Which library seals, e.g. `libsodium.so.23`. */
   readonly cryptoLibrary: string;
@@ -103,6 +122,9 @@ export type Report =
       readonly tapName: string;
       readonly port: number;
       readonly cryptoLibrary: string;
+      /** The sockets of the other threads, which are to be started now; empty with one thread. */
+      readonly sockets: readonly OpenPair[];
+      readonly offloads: readonly OffloadState[];
     }
   | { readonly type: 'start-failed'; readonly code: string; readonly text: string }
   | { readonly type: 'event'; readonly event: OverlayEvent }

@@ -66,6 +66,13 @@ export class Offloads {
     }
   }
 
+  /** What another thread of this router found out. */
+  static from(states: readonly OffloadState[]): Offloads {
+    const offloads = new Offloads();
+    for (const state of states) offloads.#states.set(state.name, state);
+    return offloads;
+  }
+
   enabled(name: OffloadName): boolean {
     return this.#states.get(name)?.enabled === true;
   }

@@ -1,14 +1,8 @@
 /**
- * The main thread's end of the data plane: an Overlay whose calls become commands to the worker,
- * and whose events are the worker's reports. It also watches whether the worker lives.
+ * The main thread's end of the data plane: an Overlay whose calls become commands to its threads,
+ * and whose events are the reports of the first. It also watches whether the threads live.
  */
-import {
-  MessageChannel,
-  type MessagePort,
-  receiveMessageOnPort,
-  Worker,
-} from 'node:worker_threads';
-import { errorText, WeaveError } from '../../core/errors.js';
+import { WeaveError } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
 import type { PeerName } from '../../core/peer-name.js';
 import type {
@@ -18,9 +12,11 @@ import type {
   OverlayPeering,
 } from '../../mesh/overlay.js';
 import { EventFd } from '../../sys/eventfd.js';
-import type { WorkerStart } from './data-plane.worker.js';
-import { Gate } from './gate.js';
-import { Heartbeat } from './heartbeat.js';
+import { LinkBoard } from '../link-board.js';
+import type { QueueStart } from './data-plane.worker.js';
+import { DataPlaneThread } from './data-plane-thread.js';
+import { createQueueLinks, type QueueLinks } from './loop-queue.js';
+import { mergeStatus } from './merge-status.js';
 import type { Command, DeviceEvent, Report, SleeveOptions, SleeveStatus } from './messages.js';
 
 /** A healthy loop answers within milliseconds; beyond this it hangs. */
@@ -31,6 +27,8 @@ const CLOSE_TIMEOUT_MS = 2000;
 const MAX_STATUS_REQUESTS = 64;
 
 interface StatusRequest {
+  /** By thread, as they answer. */
+  readonly answers: (SleeveStatus | undefined)[];
   readonly resolve: (status: SleeveStatus) => void;
   readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout;
@@ -41,58 +39,80 @@ type ReadyReport = Extract<Report, { type: 'ready' }>;
 export class SleeveOverlay implements Overlay {
   readonly name = 'sleeve';
   onEvent: (event: OverlayEvent) => void = () => {};
-  /** Health of device and thread; see DeviceEvent for what each asks of the owner. */
+  /** Health of device and threads; see DeviceEvent for what each asks of the owner. */
   onDeviceEvent: (event: DeviceEvent) => void = () => {};
   readonly #log: Logger;
-  readonly #worker: Worker;
-  readonly #port: MessagePort;
-  readonly #wake: EventFd;
-  readonly #heartbeat: Heartbeat;
-  readonly #gate = new Gate();
-  readonly #exited: Promise<void>;
+  /** The primary first. BOUNDED by MAX_QUEUES; complete once the overlay runs. */
+  readonly #threads: DataPlaneThread[] = [];
+  /** One for each thread. They wake each other, so all stay open until the last has ended. */
+  readonly #wakes: readonly EventFd[];
+  #liveThreads = 0;
   /** BOUNDED by MAX_STATUS_REQUESTS; each is answered or times out. */
   readonly #statusRequests = new Map<number, StatusRequest>();
   #nextRequestId = 1;
   #ready: ReadyReport | null = null;
+  /** Threads that are not ready yet. */
+  #awaited = 1;
   #state: 'starting' | 'running' | 'closing' | 'ended' = 'starting';
-  /** Why the thread ended, for the error of later calls. */
+  /** Why a thread ended, for the error of later calls. */
   #endText = 'it was closed';
   #settleStart: { resolve: () => void; reject: (error: Error) => void } | null = null;
 
   private constructor(options: SleeveOptions, log: Logger) {
     this.#log = log;
-    this.#wake = EventFd.create();
-    this.#heartbeat = new Heartbeat();
-    const { port1, port2 } = new MessageChannel();
-    this.#port = port1;
-    const start: WorkerStart = {
-      options,
-      port: port2,
-      wakeFd: this.#wake.fd,
-      heartbeat: this.#heartbeat.buffer,
-      gate: this.#gate.buffer,
-    };
-    // An empty environment: secrets that came by it are none of this thread's business.
-    this.#worker = new Worker(new URL('./data-plane.worker.js', import.meta.url), {
-      name: 'data-plane',
-      workerData: start,
-      transferList: [port2],
-      env: {},
-    });
-    port1.on('message', (report: Report) => this.#handleReport(report));
-    this.#worker.on('error', (error) => {
-      this.#endText = errorText(error);
-    });
-    this.#exited = new Promise((resolve) => {
-      this.#worker.once('exit', () => {
-        this.#handleExit();
-        resolve();
-      });
+    const count = options.queues ?? 1;
+    this.#wakes = Array.from({ length: count }, () => EventFd.create());
+    const links = count === 1 ? null : createQueueLinks(this.#wakes.map(({ fd }) => fd));
+    const queue = links === null ? null : { index: 0, count, links, given: null };
+    this.#startThread(options, queue, (ready) => {
+      this.#ready = ready;
+      this.#awaited = ready.sockets.length;
+      if (links !== null) this.#startFollowers(options, ready, links);
+      this.#checkStarted();
     });
   }
 
+  /** There may be fewer than wished for, or none. */
+  #startFollowers(options: SleeveOptions, ready: ReadyReport, links: QueueLinks): void {
+    const { tapName, offloads } = ready;
+    const count = ready.sockets.length + 1;
+    for (const [i, sockets] of ready.sockets.entries()) {
+      const place = { index: i + 1, count, links, given: { sockets, offloads } };
+      const follower = this.#startThread({ ...options, tapName }, place, () => {
+        this.#awaited--;
+        this.#checkStarted();
+      });
+      follower.gate.open();
+    }
+  }
+
+  #startThread(
+    options: SleeveOptions,
+    queue: QueueStart | null,
+    onReady: (report: ReadyReport) => void,
+  ): DataPlaneThread {
+    const index = queue?.index ?? 0;
+    const thread = new DataPlaneThread(options, queue, {
+      wake: this.#wakes[index] as EventFd,
+      onReport: (report) => {
+        if (report.type === 'ready') onReady(report);
+        else this.#handleReport(report, index);
+      },
+      onExit: (text) => this.#handleExit(text),
+    });
+    this.#liveThreads++;
+    this.#threads.push(thread);
+    return thread;
+  }
+
+  #checkStarted(): void {
+    if (this.#awaited > 0 || this.#state !== 'starting') return;
+    this.#state = 'running';
+    this.#settleStart?.resolve();
+  }
+
   /**
-   * Opens device and sockets in a new thread.
+   * Opens device and sockets in a new thread, or several.
    * @param modules.openAfter the thread starts at once, but opens them only when this resolves.
    * @throws {WeaveError} `udp-port-in-use`, or an errno name with a sentence for the user, e.g.
    *   that /dev/net/tun is missing. Nothing stays open then.
@@ -106,14 +126,19 @@ export class SleeveOverlay implements Overlay {
       overlay.#settleStart = { resolve, reject };
     });
     const allowed = (modules.openAfter ?? Promise.resolve()).then(
-      () => overlay.#gate.open(),
+      () => overlay.#threads[0]?.gate.open(),
       (error: unknown) => {
-        overlay.#gate.cancel();
+        overlay.#threads[0]?.gate.cancel();
         throw error;
       },
     );
-    await Promise.all([allowed, started]);
-    return overlay;
+    try {
+      await Promise.all([allowed, started]);
+      return overlay;
+    } catch (error) {
+      overlay.#closeThreads();
+      throw error;
+    }
   }
 
   /** Name of the TAP device. */
@@ -132,27 +157,30 @@ export class SleeveOverlay implements Overlay {
   }
 
   prepare(peering: OverlayPeering): void {
-    this.#send({ type: 'prepare', peering });
+    const board = this.#threads.length > 1 ? LinkBoard.createBuffer() : null;
+    this.#sendAll({ type: 'prepare', peering, board });
   }
 
   confirm(connId: number): void {
-    this.#send({ type: 'confirm', connId });
+    this.#sendAll({ type: 'confirm', connId });
   }
 
   handleControl(connId: number, subTag: number, data: Uint8Array): void {
-    this.#send({ type: 'control', connId, subTag, data });
+    // The primary alone leads the life of connections.
+    if (this.#state === 'running')
+      this.#threads[0]?.send({ type: 'control', connId, subTag, data });
   }
 
   stop(connId: number): void {
-    this.#send({ type: 'stop', connId });
+    this.#sendAll({ type: 'stop', connId });
   }
 
   setForwarding(tables: ForwardingTables): void {
-    this.#send({ type: 'forwarding', tables });
+    this.#sendAll({ type: 'forwarding', tables });
   }
 
   forgetPeer(peer: PeerName): void {
-    this.#send({ type: 'forget-peer', peer });
+    this.#sendAll({ type: 'forget-peer', peer });
   }
 
   /** @throws {WeaveError} `data-plane-stuck` or `data-plane-ended`. */
@@ -166,58 +194,68 @@ export class SleeveOverlay implements Overlay {
         reject(stuckError());
       }, STATUS_TIMEOUT_MS);
       timer.unref();
-      this.#statusRequests.set(requestId, { resolve, reject, timer });
-      this.#send({ type: 'status', requestId });
+      this.#statusRequests.set(requestId, { answers: [], resolve, reject, timer });
+      this.#sendAll({ type: 'status', requestId });
     });
   }
 
-  /** Since the loop began its last round: below a second unless it hangs. Infinity if it ended. */
+  /** Since the slowest loop began its last round: below a second unless it hangs. */
   loopAgeMs(): number {
-    return this.#state === 'running' ? this.#heartbeat.ageMs() : Number.POSITIVE_INFINITY;
+    if (this.#state !== 'running') return Number.POSITIVE_INFINITY;
+    return Math.max(...this.#threads.map((thread) => thread.ageMs()));
   }
 
-  /** Ends the thread and closes device and sockets. Resolves when that is done. */
+  /** Ends the threads and closes device and sockets. Resolves when that is done. */
   async close(): Promise<void> {
-    if (this.#state === 'running') {
-      this.#send({ type: 'close' });
-      this.#state = 'closing';
-      const timer = setTimeout(() => void this.#worker.terminate(), CLOSE_TIMEOUT_MS);
-      await this.#exited;
-      clearTimeout(timer);
+    if (this.#state === 'running') this.#closeThreads();
+    await Promise.all(this.#threads.map(({ exited }) => exited));
+  }
+
+  #closeThreads(): void {
+    this.#state = 'closing';
+    for (const thread of this.#threads) {
+      thread.gate.cancel();
+      thread.send({ type: 'close' });
+      const timer = setTimeout(() => void thread.terminate(), CLOSE_TIMEOUT_MS);
+      void thread.exited.then(() => clearTimeout(timer));
     }
-    await this.#exited;
   }
 
-  #send(command: Command): void {
+  #sendAll(command: Command): void {
     if (this.#state !== 'running') return;
-    this.#port.postMessage(command);
-    // In this order: a worker that wakes up finds the command.
-    this.#wake.signal();
+    for (const thread of this.#threads) thread.send(command);
   }
 
-  #handleReport(report: Report): void {
+  #handleReport(report: Exclude<Report, ReadyReport>, index: number): void {
     switch (report.type) {
-      case 'ready':
-        this.#ready = report;
-        this.#state = 'running';
-        this.#settleStart?.resolve();
-        return;
       case 'start-failed':
         this.#settleStart?.reject(new WeaveError(report.code, report.text));
         return;
       case 'event':
-        // Nothing is told any more to an owner who has closed.
-        if (this.#state === 'running') this.onEvent(report.event);
+        // Nothing is told any more to an owner who has closed. The followers have no word in it.
+        if (this.#state === 'running' && index === 0) this.onEvent(report.event);
         return;
       case 'device':
-        if (this.#state === 'running') this.onDeviceEvent(report.event);
+        // All have a queue of the same device: what happens to it is told once.
+        if (this.#state === 'running' && index === 0) this.onDeviceEvent(report.event);
         return;
       case 'status':
-        this.#takeRequest(report.requestId)?.resolve(report.status);
+        this.#takeStatus(report.requestId, report.status, index);
         return;
       case 'log':
         this.#log[report.level](report.text, report.fields);
     }
+  }
+
+  #takeStatus(requestId: number, status: SleeveStatus, index: number): void {
+    const request = this.#statusRequests.get(requestId);
+    if (request === undefined) return;
+    const { answers } = request;
+    answers[index] = status;
+    const complete = answers.filter((answer) => answer !== undefined);
+    if (complete.length < this.#threads.length) return;
+    this.#takeRequest(requestId);
+    request.resolve(mergeStatus(complete as [SleeveStatus, ...SleeveStatus[]]));
   }
 
   #takeRequest(requestId: number): StatusRequest | undefined {
@@ -227,23 +265,23 @@ export class SleeveOverlay implements Overlay {
     return request;
   }
 
-  #handleExit(): void {
+  /** @param text why a thread ended, or null if nothing went wrong. */
+  #handleExit(text: string | null): void {
+    this.#liveThreads--;
+    if (this.#liveThreads === 0) for (const wake of this.#wakes) wake.close();
     const before = this.#state;
-    // Reports sent just before the end may still lie in the port; the start's verdict is one.
-    let last = receiveMessageOnPort(this.#port);
-    while (last !== undefined) {
-      this.#handleReport(last.message as Report);
-      last = receiveMessageOnPort(this.#port);
-    }
+    if (before === 'ended') return;
     this.#state = 'ended';
-    this.#port.close();
-    this.#wake.close();
+    this.#endText = text ?? this.#endText;
     this.#settleStart?.reject(new WeaveError('data-plane-ended', this.#endText));
     for (const requestId of [...this.#statusRequests.keys()]) {
       this.#takeRequest(requestId)?.reject(this.#endedError());
     }
     if (before !== 'running') return;
-    this.#endText = this.#endText === 'it was closed' ? 'it ended by itself' : this.#endText;
+    this.#endText = text ?? 'it ended by itself';
+    // One thread is not enough: flows of the others would be lost without a word.
+    this.#closeThreads();
+    this.#state = 'ended';
     this.onDeviceEvent({ type: 'loop-ended', text: this.#endText });
   }
 

@@ -27,6 +27,10 @@ export interface TapDeviceOptions {
   readonly offloads: Offloads;
   /** For writing many frames by one call; the device closes it. */
   readonly ring?: WriteRing | null;
+  /** One of several queues, see Tap.open. Default false. */
+  readonly multiQueue?: boolean;
+  /** Another thread has made the device, or may have made it anew. Default false. */
+  readonly shared?: boolean;
 }
 
 export class TapDevice implements TapPort {
@@ -86,7 +90,7 @@ export class TapDevice implements TapPort {
       onResult: (result) => this.#handleWritten(result),
       onRingLost: (reason) => options.offloads.fail('io-uring', reason),
     });
-    this.#writer.setDevice(this.#tap.fd);
+    this.#writer.setDevice(this.#tap.writeFd);
   }
 
   /** Calls of io_uring that wrote several frames each. */
@@ -159,8 +163,8 @@ export class TapDevice implements TapPort {
   reopen(nowMs: number): void {
     if (this.#tap !== null || nowMs < this.#reopenAtMs) return;
     try {
-      this.#tap = openTap(this.#options);
-      this.#writer.setDevice(this.#tap.fd);
+      this.#tap = openTap({ ...this.#options, shared: this.#options.multiQueue === true });
+      this.#writer.setDevice(this.#tap.writeFd);
       this.reopens++;
       this.#isDown = false;
       this.#lostCode = '';
@@ -246,11 +250,13 @@ export class TapDevice implements TapPort {
   }
 }
 
-function openTap({ name, persist, offloads }: TapDeviceOptions): Tap {
+function openTap({ name, persist, offloads, multiQueue, shared }: TapDeviceOptions): Tap {
   return Tap.open({
     name,
     persist,
     offloads: offloads.enabled('tap-checksum'),
     segmentation: offloads.enabled('tap-segmentation'),
+    multiQueue: multiQueue === true,
+    shared: shared === true,
   });
 }

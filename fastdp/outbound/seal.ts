@@ -225,6 +225,11 @@ export class Sealer {
     this.#datagrams.flush();
   }
 
+  /** Sends a datagram without records, in which there is nothing but that it is genuine. */
+  sendEmpty(link: Link): void {
+    this.#finish(link, true, this.#reserve(link, 0), 0);
+  }
+
   /** The end of a batch: everything that waits becomes datagrams. */
   sealAll(): void {
     while (this.#openCount > 0) this.#seal(this.#builders[0] as Builder);
@@ -299,7 +304,7 @@ export class Sealer {
   #sealBox(link: Link, key: Uint8Array, df: boolean, at: number, recordBytes: number): void {
     const arena = this.#datagrams.arena;
     // The number is spent whether or not the system takes the datagram: a nonce never repeats.
-    const sequence = df ? link.nextSequenceDf++ : link.nextSequenceNonDf++;
+    const sequence = link.sequences.next(df);
     const high = Math.floor(sequence / 0x1_0000_0000) | (df ? DF_BIT : 0);
     const nonce = link.sendNonce;
     writeU32(arena, at + SEQUENCE_OFFSET, high);

@@ -6,6 +6,7 @@ import { DecodeError, ProtocolError } from '../../core/errors.js';
 import { GobDecoder, GobEncoder, type GobMessageDecoder, gob } from '../../core/gob/index.js';
 import { formatPeerName, type PeerName, parsePeerName } from '../../core/peer-name.js';
 import { announceCiphers, CIPHERS_FEATURE, type Cipher, parseCiphers } from './ciphers.js';
+import { announceLanes, LANES_FEATURE, parseLanes } from './lanes.js';
 
 /** Who we are, to every peer. */
 export interface LocalIdentity {
@@ -37,6 +38,8 @@ export interface ParsedFeatures {
   readonly overlays: readonly string[] | null;
   /** null: none announced, so NaCl alone. */
   readonly ciphers: readonly string[] | null;
+  /** 1: none announced. */
+  readonly lanes: number;
   /** The other end's; XOR with ours gives the connection UID. */
   readonly connectionId: bigint;
 }
@@ -73,6 +76,8 @@ export function buildFeatures(options: FeatureOptions): FeatureMap {
   if (identity.shortId !== null) features['ShortID'] = identity.shortId.toString();
   const ciphers = announceCiphers(options.ciphers);
   if (ciphers !== null) features[CIPHERS_FEATURE] = ciphers;
+  // Lanes belong to our own cipher; without it a router is not to be told from an original one.
+  if (options.ciphers.includes('aes-256-gcm')) features[LANES_FEATURE] = announceLanes();
   return new Map(Object.entries(features).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
@@ -130,6 +135,7 @@ export function parseFeatures(features: FeatureMap): ParsedFeatures {
     trustsUs,
     overlays: overlays?.filter((overlay) => overlay !== '') ?? null,
     ciphers: parseCiphers(features.get(CIPHERS_FEATURE)),
+    lanes: parseLanes(features.get(LANES_FEATURE)),
     connectionId,
   };
 }

@@ -30,12 +30,14 @@ const CIPHERS = {
 const ENGINES: Readonly<Record<string, readonly string[]>> = {
   io_uring: [],
   syscalls: ['--no-uring'],
+  'two threads': ['--fastdp-queues', '2'],
   'no offloads': ['--no-uring', '--no-gso', '--no-gro', '--no-vnet-hdr'],
 };
 
 interface DataPlane {
   readonly Engine: string;
   readonly EngineReason: string;
+  readonly Queues: readonly unknown[];
   readonly Offloads: readonly { readonly Name: string; readonly Enabled: boolean }[];
   readonly Drops: Readonly<Record<string, number>>;
 }
@@ -47,12 +49,16 @@ async function dataPlaneOf(host: Host): Promise<DataPlane> {
 
 /** The status says what is in use; in a kernel without io_uring the first is the second engine. */
 async function checkEngine(t: TestContext, host: Host, engine: string): Promise<void> {
-  const { Engine, EngineReason, Offloads } = await dataPlaneOf(host);
-  if (engine === 'io_uring' && Engine !== engine) t.diagnostic(`no io_uring: ${EngineReason}`);
-  if (engine !== 'io_uring') assert.deepEqual([Engine, EngineReason], ['syscalls', '--no-uring']);
+  const { Engine, EngineReason, Offloads, Queues } = await dataPlaneOf(host);
+  const usesRing = !ENGINES[engine]?.includes('--no-uring');
+  if (usesRing && Engine !== 'io_uring') t.diagnostic(`no io_uring: ${EngineReason}`);
+  if (!usesRing) assert.deepEqual([Engine, EngineReason], ['syscalls', '--no-uring']);
+  const hasThreads = engine === 'two threads';
+  assert.equal(Queues.length, hasThreads ? 2 : 1);
   const isOff = engine === 'no offloads';
   for (const { Name, Enabled } of Offloads) {
-    if (Name !== 'io-uring') assert.equal(Enabled, !isOff, Name);
+    const isExpected = Name === 'udp-gro' ? !isOff && !hasThreads : !isOff;
+    if (Name !== 'io-uring') assert.equal(Enabled, isExpected, Name);
   }
   const { body } = await host.api('GET', '/metrics');
   assert.ok(body.includes(`weave_offload_enabled{offload="udp-segment"} ${isOff ? 0 : 1}\n`), body);

@@ -8,6 +8,8 @@
  *   scatter HOST PORT COUNT PREFIX       COUNT payloads PREFIX-0…: {sent}
  *   echo PORT                            UDP over IPv4 and IPv6, until it is killed
  *   sizes HOST PORT FROM TO STEP         UDP payloads echoed: {sizes, resent, missing, changed}
+ *   number HOST PORT FLOWS COUNT         COUNT numbered UDP payloads on each of FLOWS: {sent}
+ *   order PORT MILLISECONDS              of those, until silence: {flows, received, backwards}
  *   garbage HOST PORT COUNT SEED         bad bytes on TCP and UDP: {tcp, udp}
  */
 import { createHash } from 'node:crypto';
@@ -15,6 +17,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { garbageInput, seededBytes } from './garbage.js';
+import { sendNumbers, watchOrder } from './udp-order.js';
 import { echo, sizes } from './udp-sizes.js';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -154,6 +157,8 @@ const verbs: Readonly<Record<string, () => Promise<void>>> = {
   collect: () => collect(number(0), text(1), number(2)),
   scatter: () => scatter(text(0), number(1), number(2), text(3)),
   echo: () => echo(number(0)),
+  number: async () => print(await sendNumbers(text(0), number(1), number(2), number(3))),
+  order: async () => print(await watchOrder(number(0), number(1))),
   sizes: () => sizes(text(0), number(1), { from: number(2), to: number(3), step: number(4) }),
   garbage: () => garbage(text(0), number(1), number(2), number(3)),
 };

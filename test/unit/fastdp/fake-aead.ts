@@ -15,9 +15,9 @@ export class RecordingAead implements AeadFactory {
     this.#inner = inner;
   }
 
-  makeSealer(key: Uint8Array, salt: Uint8Array, context: Uint8Array) {
+  makeSealer(key: Uint8Array, salt: Uint8Array, context: Uint8Array, counterHigh?: number) {
     const name = toHex(key) + toHex(salt);
-    const sealer = this.#inner.makeSealer(key, salt, context);
+    const sealer = this.#inner.makeSealer(key, salt, context, counterHigh);
     this.#note(key, salt);
     return {
       seal: (buffer: Uint8Array, offset: number, plaintextBytes: number) => {

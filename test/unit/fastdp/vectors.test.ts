@@ -12,6 +12,7 @@ import { DropReason } from '../../../fastdp/drop-reason.js';
 import { openDatagram } from '../../../fastdp/inbound/open.js';
 import { Link } from '../../../fastdp/link.js';
 import { Sealer } from '../../../fastdp/outbound/seal.js';
+import type { OwnSequences } from '../../../fastdp/sequences.js';
 import { splitRecords } from '../../../fastdp/wire.js';
 import { loadVectors } from '../../support/vectors.js';
 import { frameOf, fromBase64, nameFromHex, sleeveVectors, type VectorFrame } from './bytes.js';
@@ -54,8 +55,9 @@ function build(shape: Shape): Uint8Array {
   const modules = { datagrams, secretbox: plainSecretbox, counters };
   const sealer = new Sealer({ localPeer: nameFromHex(shape.sender) }, modules);
   const link = linkFor(shape.senderIsOutbound, shape.key, true);
-  link.nextSequenceDf = shape.sequence;
-  link.nextSequenceNonDf = shape.sequence;
+  const sequences = link.sequences as OwnSequences;
+  sequences.nextDf = shape.sequence;
+  sequences.nextNonDf = shape.sequence;
   for (const vector of shape.frames) {
     const frame = frameOf(vector);
     const source = nameFromHex(vector.src_name);

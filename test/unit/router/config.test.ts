@@ -56,6 +56,7 @@ test('without any option the defaults hold', () => {
     trustedSubnets: [],
     ciphers: ['aes-256-gcm', 'nacl'],
     offloads: { noGso: false, noGro: false, noVnetHdr: false, noUring: false },
+    queues: 1,
     busyPoll: true,
     discovery: true,
     resume: false,
@@ -87,6 +88,14 @@ test('offloads are taken away one by one, from every place', () => {
     noVnetHdr: true,
     noUring: false,
   });
+});
+
+test('threads of the data plane: 1 to 8, from every place', () => {
+  assert.equal(loaded(['--fastdp-queues', '8']).config.queues, 8);
+  assert.equal(loaded([], { env: { WEAVE_FASTDP_QUEUES: '2' } }).config.queues, 2);
+  for (const wrong of ['0', '9', 'two', '-1', '']) {
+    assert.throws(() => loaded([`--fastdp-queues=${wrong}`]), /--fastdp-queues: .*from 1 to 8/);
+  }
 });
 
 test('all forms of options, and peers between them', () => {

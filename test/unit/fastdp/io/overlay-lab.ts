@@ -7,6 +7,7 @@
  */
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { MAX_LANES } from '../../../../core/limits.js';
 import { silentLogger } from '../../../../core/log.js';
 import type { PeerName } from '../../../../core/peer-name.js';
 import type { OffloadSwitches } from '../../../../fastdp/io/offloads.js';
@@ -21,6 +22,8 @@ const INNER_MTU = 1376;
 export interface PairOptions {
   readonly keyLimits?: KeyLimits;
   readonly offloads?: OffloadSwitches;
+  /** Threads of the first and of the second. */
+  readonly queues?: readonly [number, number];
 }
 
 export interface LabHost {
@@ -34,13 +37,20 @@ async function addHost(
   t: TestContext,
   index: number,
   host: TestNetns,
-  options: PairOptions,
+  { queues = [1, 1], ...options }: PairOptions,
 ): Promise<LabHost> {
   const workload = addNetns(t, `w${index}`);
   const netnsPath = host.path;
   const localPeer = index as PeerName;
   const overlay = await SleeveOverlay.start(
-    { localPeer, port: 6783, tapName: 'wtap', netnsPath, ...options },
+    {
+      localPeer,
+      port: 6783,
+      tapName: 'wtap',
+      netnsPath,
+      queues: queues[index - 1] as number,
+      ...options,
+    },
     { log: silentLogger },
   );
   t.after(() => overlay.close());
@@ -96,6 +106,7 @@ export async function addPair(
       remoteIp: `10.8.0.${peer}`,
       remotePort: own === 0 ? 6783 : null,
       cipher: sessionKey === null ? 'none' : cipher,
+      lanes: MAX_LANES,
       sessionKey: sessionKey?.slice() ?? null,
     });
     overlay.confirm(1);

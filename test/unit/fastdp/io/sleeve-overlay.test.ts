@@ -54,6 +54,7 @@ require('node:net').connect(7000, '10.32.0.1')
 
 /** A change of keys after some hundred datagrams: dozens in the stream below. */
 const HASTE = { ...KEY_LIMITS, datagrams: 500 };
+const ONE_EACH = [1, 1] as const;
 const ALL_OFF = { noGso: true, noGro: true, noVnetHdr: true, noUring: true } as const;
 /** Every cipher with and without everything the kernel offers, and each switch by itself. */
 const VARIANTS: readonly (PairOptions & { readonly cipher: DataCipher })[] = [
@@ -64,6 +65,8 @@ const VARIANTS: readonly (PairOptions & { readonly cipher: DataCipher })[] = [
     offloads: { [key]: true },
   })),
   { cipher: 'aes-256-gcm', keyLimits: HASTE },
+  ...ALL_CIPHERS.map((cipher) => ({ cipher, queues: [2, 3] as const })),
+  { cipher: 'aes-256-gcm', keyLimits: HASTE, queues: [3, 2] },
 ];
 
 /** 30 MB from the first host to the second, which must arrive as they were. */
@@ -77,15 +80,17 @@ async function transfer(t: TestContext, a: LabHost, b: LabHost): Promise<void> {
   assert.equal(received, String((await sent)[0]));
 }
 
-for (const { cipher, keyLimits, offloads = {} } of VARIANTS) {
+for (const { cipher, keyLimits, offloads = {}, queues = ONE_EACH } of VARIANTS) {
   const haste = keyLimits === HASTE ? ', keys changing all the time' : '';
   const off = Object.keys(offloads).map((key) => `, ${key}`);
-  const name = `ping and a TCP stream between two hosts, cipher ${cipher}${haste}${off.join('')}`;
+  const threads = queues[0] === 1 ? '' : `, ${queues.join(' and ')} threads`;
+  const details = `${haste}${off.join('')}${threads}`;
+  const name = `ping and a TCP stream between two hosts, cipher ${cipher}${details}`;
   test(name, { timeout: 60_000 }, async (t) => {
     if (!hasAll(t)) return;
     const key = cipher === 'none' ? null : new Uint8Array(32).fill(5);
     const limits = keyLimits === undefined ? {} : { keyLimits };
-    const [a, b] = await addPair(t, key, cipher, { ...limits, offloads });
+    const [a, b] = await addPair(t, key, cipher, { ...limits, offloads, queues });
     const [code, text] = await run(a.workload, 'ping', '-c3', '-i0.1', '-W3', '10.32.0.2');
     assert.equal(code, 0, text);
     await transfer(t, a, b);
@@ -93,7 +98,7 @@ for (const { cipher, keyLimits, offloads = {} } of VARIANTS) {
     for (const status of [left, right]) {
       assert.equal(status.io.loopErrors, 0);
       assert.equal(status.io.tapMalformed, 0);
-      for (const reason of ['forged', 'replayed', 'epoch-unknown']) {
+      for (const reason of ['forged', 'replayed', 'epoch-unknown', 'lane-unknown', 'ring-full']) {
         assert.equal(status.drops[reason], 0, reason);
       }
     }

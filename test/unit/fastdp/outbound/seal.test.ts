@@ -138,8 +138,8 @@ test('small frames of a batch share a datagram, and each class counts for itself
       [false, 30 + 5 * 114],
     ],
   );
-  assert.equal(link.nextSequenceDf, 1);
-  assert.equal(link.nextSequenceNonDf, 1);
+  assert.equal(link.sequences.next(true), 1);
+  assert.equal(link.sequences.next(false), 1);
   assert.equal(link.traffic.framesSent, 10);
   assert.equal(link.traffic.datagramsSent, 2);
 });

@@ -70,6 +70,7 @@ test('our features are those of the original and our own, in sorted order', () =
     Object.entries({
       ...cases[0]!.features,
       Ciphers: 'aes-256-gcm nacl',
+      Lanes: '16',
       Zebra: '1',
     }).sort(),
   );
@@ -93,5 +94,6 @@ test('no short id, no key; nothing about ciphers if NaCl is all', () => {
   });
   assert.ok(!features.has('ShortID'));
   assert.ok(!features.has('Ciphers'));
+  assert.ok(!features.has('Lanes'));
   assert.equal(parseFeatures(features).trustsUs, true);
 });
