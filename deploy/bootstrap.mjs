@@ -15,7 +15,10 @@ const [verb, ...rest] = process.argv.slice(2);
 /** Program → Debian package. Tests need peers and measuring tools besides. */
 const RUN_TOOLS = { ip: 'iproute2', nft: 'nftables', nsenter: 'util-linux' };
 const DEMO_TOOLS = { iperf3: 'iperf3', ping: 'iputils-ping' };
-const TEST_TOOLS = { ...DEMO_TOOLS, tcpdump: 'tcpdump', socat: 'socat', bridge: 'iproute2' };
+const TEST_TOOLS = {
+  ...{ ...DEMO_TOOLS, tcpdump: 'tcpdump', socat: 'socat', bridge: 'iproute2' },
+  ...{ dig: 'bind9-dnsutils', busybox: 'busybox', dnsmasq: 'dnsmasq-base' },
+};
 /** Other overlays, which `npm run bench` measures beside ours. */
 const BENCH_PEERS = {
   tincd: 'tinc',
