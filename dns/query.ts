@@ -41,6 +41,8 @@ export type ParsedQuery =
   | { readonly kind: 'error'; readonly rcode: Rcode; readonly query: Query }
   | { readonly kind: 'ignore'; readonly reason: 'short' | 'response' };
 
+/** The root as name, type, class, TTL and no data. */
+const MIN_RECORD_BYTES = 11;
 const QR = 0x8000;
 const OPCODE = 0x7800;
 
@@ -63,7 +65,7 @@ export function parseQuery(bytes: Buffer): ParsedQuery {
   if ((flags & OPCODE) !== 0) return error('NOTIMP');
   if (bytes.readUInt16BE(4) !== 1) return error('FORMERR');
   const questionEnd = endOfQuestion(bytes);
-  if (questionEnd === null) return error('FORMERR');
+  if (questionEnd === null || !hasRoomForRecords(bytes, questionEnd)) return error('FORMERR');
   let packet: DecodedPacket;
   try {
     packet = decode(bytes);
@@ -87,6 +89,12 @@ export function parseQuery(bytes: Buffer): ParsedQuery {
   if (opt?.type === 'OPT' && opt.ednsVersion > 0) return error('BADVERS', query);
   if (query.class !== 'IN' && query.class !== 'ANY') return error('REFUSED', query);
   return { kind: 'query', query };
+}
+
+/** The codec makes lists of the lengths that the header claims, before it looks for the records. */
+function hasRoomForRecords(bytes: Buffer, start: number): boolean {
+  const count = bytes.readUInt16BE(6) + bytes.readUInt16BE(8) + bytes.readUInt16BE(10);
+  return start + count * MIN_RECORD_BYTES <= bytes.length;
 }
 
 /**
