@@ -9,7 +9,9 @@ import { RECORD_TYPES } from '../../dns/record-data.js';
 import { DurableFile } from './durable-file.js';
 
 const SCHEMA_VERSION = 1;
-const SAVE_DELAY_MS = 200;
+/** At once for few names; where writing takes long, a tenth of the time is spent on it at most. */
+const MIN_SAVE_DELAY_MS = 5;
+const SAVE_DELAY_FACTOR = 9;
 
 const storedName = z.object({
   hostname: z.string(),
@@ -41,6 +43,7 @@ export class NamesStore {
   readonly #file: DurableFile<z.infer<typeof content>>;
   #timer: NodeJS.Timeout | null = null;
   #lastError = '';
+  #lastSaveMs = 0;
 
   constructor(options: NamesStoreOptions, modules: NamesStoreModules) {
     this.#options = options;
@@ -59,7 +62,8 @@ export class NamesStore {
 
   /** Something changed. */
   touch(): void {
-    this.#timer ??= setTimeout(() => this.flush(), SAVE_DELAY_MS);
+    const delayMs = Math.max(MIN_SAVE_DELAY_MS, SAVE_DELAY_FACTOR * this.#lastSaveMs);
+    this.#timer ??= setTimeout(() => this.flush(), delayMs);
   }
 
   /** Writes now what waits. A failure is logged, and the names live on in memory. */
@@ -67,6 +71,7 @@ export class NamesStore {
     if (this.#timer === null) return;
     clearTimeout(this.#timer);
     this.#timer = null;
+    const startedMs = performance.now();
     try {
       const names = [...this.#modules.names()];
       this.#file.replaceSync({ peer: this.#options.localPeer, names });
@@ -81,6 +86,7 @@ export class NamesStore {
       }
       this.#lastError = text;
     }
+    this.#lastSaveMs = performance.now() - startedMs;
   }
 
   /** For `weave reset`. */
