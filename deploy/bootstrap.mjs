@@ -120,6 +120,12 @@ if (verb === 'start') {
   goOn('test/run.js', rest);
 } else if (verb === 'bench') {
   installTools({ ...RUN_TOOLS, ...TEST_TOOLS });
+  // `npm run bench -- dns`: names beside dnsmasq.
+  if (rest[0] === 'dns') {
+    installTools({ dnsperf: 'dnsperf' });
+    installAndBuild();
+    goOn('bench/dns.js', rest.slice(1));
+  }
   // apt-get installs all or nothing, and a system without Nebula can still measure the others.
   for (const [program, name] of Object.entries(BENCH_PEERS)) installTools({ [program]: name });
   installAndBuild();
