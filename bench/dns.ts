@@ -121,7 +121,9 @@ async function ask(
   queries: string,
   words: readonly string[],
 ): Promise<ReturnType<typeof parseDnsperf>> {
-  const argv = ['dnsperf', '-s', server, '-d', queries, '-l', `${seconds}`, ...words];
+  // It stands for another machine: its own wait for a processor is not the server's latency.
+  const dnsperf = ['nice', '-n', '-15', 'dnsperf'];
+  const argv = [...dnsperf, '-s', server, '-d', queries, '-l', `${seconds}`, ...words];
   const timeoutMs = (seconds + 30) * 1000;
   const inside = ['ip', 'netns', 'exec', h1.netns, ...argv];
   return parseDnsperf(await runOk(inside, { timeoutMs }));

@@ -35,6 +35,7 @@ import { createEventLoopDelay } from './io/event-loop-delay.js';
 import { readSystemIds } from './io/local-files.js';
 import { ServiceManager } from './io/service-manager.js';
 import { StateStore } from './io/state-store.js';
+import { preferThisThread } from './io/thread-priority.js';
 import { UnresolvedTargets } from './io/unresolved-targets.js';
 import type { RouterMetrics } from './metrics.js';
 import { RouterControl, type RouterControlModules } from './router-control.js';
@@ -185,6 +186,7 @@ export class Router {
     );
     this.#undo.push(() => overlay.close());
     overlay.onDeviceEvent = (event) => this.#handleDevice(event, host);
+    preferThisThread(this.#modules.log);
     await host.attachTap();
     return overlay;
   }

@@ -116,7 +116,8 @@ export class WorkloadNames {
 
   #ownNames(container: ContainerInfo | null): readonly string[] {
     const { names, log } = this.#modules;
-    if (container === null) return [];
+    // One that has ended may still have its namespace on the bridge.
+    if (container === null || !container.isRunning) return [];
     const name = containerFqdn(container, this.#naming, names.domain);
     if (name === null) log.info('a container has no name for DNS', { container: container.id });
     return name === null ? [] : [name];

@@ -152,6 +152,7 @@ export class DnsServer {
 
   /** Follows the addresses of this host at once. */
   async refresh(): Promise<void> {
+    this.#forwarder.trim();
     if (this.#networks.refresh()) this.#sources.forget();
     const networks = this.#modules.overlayNetworks();
     const key = networks.map(({ address, prefixLength }) => `${address}/${prefixLength}`).join();

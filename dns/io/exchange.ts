@@ -3,9 +3,9 @@
  * beside the random id is what forgers must guess (RFC 5452).
  */
 import { connect } from 'node:net';
-import { DgramAsPromised } from 'dgram-as-promised';
 import { WeaveError } from '../../core/errors.js';
 import { HEADER_BYTES } from '../query.js';
+import { closeSocket, type StandbySockets } from './standby-sockets.js';
 
 export type Transport = 'udp' | 'tcp';
 
@@ -17,6 +17,8 @@ export interface ExchangeOptions {
   readonly timeoutMs: number;
   /** Ends the wait early; its reason is of no interest then. */
   readonly signal: AbortSignal;
+  /** For UDP. */
+  readonly sockets: StandbySockets;
 }
 
 /** Silence of the resolver; the socket is closed. */
@@ -36,33 +38,32 @@ export function exchange(query: Buffer, options: ExchangeOptions): Promise<Buffe
 }
 
 async function overUdp(query: Buffer, options: ExchangeOptions): Promise<Buffer> {
-  const { address, port, timeoutMs, signal } = options;
-  const promised = DgramAsPromised.createSocket(address.includes(':') ? 'udp6' : 'udp4');
+  const { address, port, timeoutMs, signal, sockets } = options;
+  const promised = await sockets.take(address, port).catch((error: Error) => {
+    throw unreachable(error);
+  });
   const { socket } = promised;
   let timer: NodeJS.Timeout | undefined;
   try {
     return await new Promise<Buffer>((resolve, reject) => {
       timer = setTimeout(() => reject(timedOut()), timeoutMs);
+      if (signal.aborted) reject(timedOut());
       signal.addEventListener('abort', () => reject(timedOut()), { once: true });
-      // A connected socket takes nothing from others, and hears when nobody listens there.
       socket.on('error', (error) => reject(unreachable(error)));
       socket.on('message', (answer) => {
         if (answersTo(query, answer)) resolve(answer);
       });
-      // The types leave out that the callback hears of failures as well.
-      socket.connect(port, address, ((failure?: Error) => {
-        if (failure != null) {
-          reject(unreachable(failure));
-          return;
-        }
-        socket.send(query, (error) => {
-          if (error !== null) reject(unreachable(error));
-        });
-      }) as () => void);
+      socket.send(query, (error) => {
+        if (error !== null) reject(unreachable(error));
+      });
     });
   } finally {
     clearTimeout(timer);
-    promised.close().catch(() => {});
+    // The client has its answer first.
+    setImmediate(() => {
+      closeSocket(promised);
+      sockets.prepare(address, port);
+    });
   }
 }
 

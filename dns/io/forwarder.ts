@@ -16,6 +16,7 @@ import type { DnsCounters, UpstreamFailure } from '../dns-counters.js';
 import { HEADER_BYTES, RCODES } from '../query.js';
 import type { Upstreams } from '../upstreams.js';
 import { exchange, questionEnd, type Transport } from './exchange.js';
+import { StandbySockets } from './standby-sockets.js';
 
 /** Different questions on their way at the same time; more are refused. */
 export const MAX_QUESTIONS = 1024;
@@ -67,11 +68,13 @@ export class Forwarder {
   readonly #questions = new Map<string, Question>();
   /** Questions by client. BOUNDED as #questions. */
   readonly #perClient = new Map<string, number>();
+  readonly #sockets: StandbySockets;
   #closed = false;
 
   constructor(options: ForwarderOptions, modules: ForwarderModules) {
     this.#options = options;
     this.#modules = modules;
+    this.#sockets = new StandbySockets(() => modules.clock.nowMs());
   }
 
   /**
@@ -125,15 +128,21 @@ export class Forwarder {
     exchange(own, options).catch(() => {});
   }
 
+  /** Closes what waits for resolvers that nobody asks any more. */
+  trim(): void {
+    this.#sockets.trim();
+  }
+
   /** Whoever waits gets nothing. */
   close(): void {
     this.#closed = true;
+    this.#sockets.close();
     for (const { abort } of this.#questions.values()) abort.abort();
   }
 
   #exchangeOptions(address: string, transport: Transport) {
     const { timeoutMs, port = DNS_PORT } = this.#options;
-    return { address, port, transport, timeoutMs };
+    return { address, port, transport, timeoutMs, sockets: this.#sockets };
   }
 
   /** The first good answer; else the first that at least says something; else null. */
