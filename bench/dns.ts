@@ -21,6 +21,7 @@ import { Workload } from '../test/support/lab-workload.js';
 import { runOk } from '../test/support/shell.js';
 import { holdFor, waitFor } from '../test/support/wait.js';
 import { describeMachine, machineLine } from './machine.js';
+import { QUIET_SHARE, waitQuiet } from './measure/quiet.js';
 import { parseDnsperf } from './parse-dnsperf.js';
 import { median } from './statistics.js';
 
@@ -31,6 +32,8 @@ const PASSWORD = 'a-password-of-the-benchmark';
 const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' };
 /** Low enough that only the way through the server counts. */
 const FORWARD_RATE = 200;
+/** How long a round waits for the machine to come to rest. */
+const QUIET_LIMIT_MS = 15_000;
 const LIMITS = { shareOfDnsmasq: 0.5, p99Ms: 5, addedMs: 1 } as const;
 
 const { values: options } = parseArgs({
@@ -168,6 +171,8 @@ async function forwarding(setting: Setting): Promise<{ direct: number; through: 
 async function measure(setting: Setting) {
   const rounds = [];
   for (let round = 1; round <= Number(options.rounds); round++) {
+    const busy = await waitQuiet(QUIET_LIMIT_MS);
+    if (busy > QUIET_SHARE) console.log(`DISTURBED: other work takes ${Math.round(busy * 100)} %`);
     const ours = await rate(setting, OURS, setting.h1.router?.pid ?? -1);
     const dnsmasq = await rate(setting, DNSMASQ, setting.dnsmasq.pid);
     const loaded = await underTraffic(setting, ours);

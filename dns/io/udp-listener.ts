@@ -17,6 +17,9 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** An answer that can't be sent is one that got lost: the client asks again. */
+const ignoreFailure = (): void => {};
+
 /**
  * @param onLost the socket failed after it was bound and is closed.
  * @throws {Error} with Node's code, e.g. EADDRINUSE.
@@ -46,8 +49,7 @@ export async function listenUdp(
   // Not `recv`, which listens anew for each datagram and loses those between.
   socket.on('message', (message, source) => {
     handle(message, source, (answer) => {
-      // An answer that can't be sent is one that got lost: the client asks again.
-      promised.send(answer, source.port, source.address).catch(() => {});
+      socket.send(answer, source.port, source.address, ignoreFailure);
     });
   });
   return {

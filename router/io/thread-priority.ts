@@ -6,8 +6,8 @@ import { setPriority } from 'node:os';
 import { errorCode } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
 
-/** Three times the weight of an ordinary thread; see sched(7). */
-const NICE = -5;
+/** Nine times the weight of an ordinary thread; see sched(7). */
+const NICE = -10;
 
 /**
  * Linux counts by thread: this concerns the caller alone, and threads that it starts afterwards.

@@ -23,6 +23,7 @@ export class ScriptedUpstream {
   readonly #udp: UdpSocket;
   readonly #tcp: Server;
   port = 0;
+  #closed = false;
 
   private constructor(address: string) {
     this.#udp = createSocket(address.includes(':') ? 'udp6' : 'udp4');
@@ -36,6 +37,7 @@ export class ScriptedUpstream {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await new Promise<void>((resolve) => this.#udp.close(() => resolve()));
     await new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
   }
@@ -90,6 +92,6 @@ export class ScriptedUpstream {
       answers,
     });
     if (this.delayMs === 0) send(answer);
-    else setTimeout(() => send(answer), this.delayMs);
+    else setTimeout(() => !this.#closed && send(answer), this.delayMs);
   }
 }
