@@ -1,6 +1,6 @@
 /**
- * The control thread answers heartbeats, API calls and DNS queries: little work, but somebody waits
- * for each. Beside a data plane that uses all processors it would wait its turn behind bulk traffic.
+ * The control thread answers heartbeats, API calls and DNS queries: little work, but somebody
+ * waits for each. Beside a data plane that uses all processors it would wait behind bulk traffic.
  */
 import { setPriority } from 'node:os';
 import { errorCode } from '../../core/errors.js';
