@@ -242,12 +242,12 @@ export class DnsPart implements NamesControl {
   /** Names of what is still there come back as they were. */
   async #restore(): Promise<void> {
     const stored = this.#store.load();
-    const workloads = await this.#learnNetworks();
-    const { cidrs } = await this.#modules.host.bridgeState();
+    this.#ports = this.#portList();
+    const { workloads, exposed } = await this.#learnNetworks();
     const present = new Set(workloads.map(({ target }) => target));
     const isPresent = ({ containerId, data }: (typeof stored)[number]): boolean =>
       containerId === EXPOSE_IDENT
-        ? cidrs.some((cidr) => addressOf(cidr) === data)
+        ? exposed.some((cidr) => addressOf(cidr) === data)
         : present.has(containerId) || this.#workloads.isAttached(containerId);
     await this.#workloads.reconcile(workloads);
     for (const name of stored) {
@@ -264,24 +264,31 @@ export class DnsPart implements NamesControl {
   /** Reverse names of networks in which this host takes part are nobody else's business. */
   async #learnNetworks() {
     const { host } = this.#modules;
-    const workloads = await host.attachments();
-    const own = await host.bridgeState();
-    const cidrs = [...own.cidrs, ...workloads.flatMap((workload) => workload.cidrs)];
+    const [workloads, bridge] = await Promise.all([host.attachments(), host.bridgeState()]);
+    const exposed = bridge.cidrs;
+    const cidrs = [...exposed, ...workloads.flatMap((workload) => workload.cidrs)];
     this.#networks = cidrs.map((cidr) => networkOf(parseCidr(cidr)));
-    return workloads;
+    return { workloads, exposed };
   }
 
   async #lookAtPorts(): Promise<void> {
-    const ports = bridgePorts(this.#options.bridge)?.join(' ') ?? this.#ports;
+    const ports = this.#portList();
     if (ports === this.#ports) return;
-    await this.#workloads.reconcile(await this.#learnNetworks());
+    const { workloads } = await this.#learnNetworks();
+    await this.#workloads.reconcile(workloads);
     this.#ports = ports;
     this.#store.touch();
   }
 
+  /** Without a bridge nothing can be told. */
+  #portList(): string {
+    return bridgePorts(this.#options.bridge)?.join(' ') ?? this.#ports;
+  }
+
   async #listed(): Promise<void> {
     try {
-      await this.#workloads.handleListed(await this.#learnNetworks());
+      const { workloads } = await this.#learnNetworks();
+      await this.#workloads.handleListed(workloads);
     } catch (error) {
       this.#modules.log.warn('containers could not be named', { error: errorText(error) });
     }
