@@ -29,6 +29,11 @@ export interface HostActions {
   kill(pid: number): void;
   /** Removes bridge, interfaces, rules and database of a router that does not run. */
   cleanUp(): readonly string[];
+  /**
+   * Asks a DNS server. @param server `ADDRESS:PORT` @returns addresses; none for an unknown name.
+   * @throws {CommandFailure} if the server does not answer.
+   */
+  lookUp(name: string, server: string): Promise<readonly string[]>;
   sleep(ms: number): Promise<void>;
   nowMs(): number;
 }

@@ -6,6 +6,7 @@ import type { RouterClient } from './client.js';
 import type { Command, CommandContext } from './command.js';
 import { attach, detach } from './commands/attach.js';
 import { connect, forget } from './commands/connect.js';
+import { dnsAdd, dnsArgs, dnsLookup, dnsRemove } from './commands/dns.js';
 import { expose, hide } from './commands/expose.js';
 import { launch } from './commands/launch.js';
 import { prime, rmpeer } from './commands/prime.js';
@@ -31,6 +32,10 @@ export const commands: readonly Command[] = [
   detach,
   expose,
   hide,
+  dnsAdd,
+  dnsRemove,
+  dnsLookup,
+  dnsArgs,
   status,
   report,
   ps,

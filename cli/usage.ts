@@ -26,10 +26,6 @@ export const REMOVED: ReadonlySet<string> = new Set([
 
 /** Parts that this version does not have. */
 export const ABSENT: ReadonlyMap<string, string> = new Map([
-  ...['dns-add', 'dns-remove', 'dns-lookup', 'dns-args'].map((verb): [string, string] => [
-    verb,
-    'there is no name service in this version',
-  ]),
   ...['env', 'config'].map((verb): [string, string] => [
     verb,
     'there is no Docker API proxy in this version',

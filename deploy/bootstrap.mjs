@@ -15,7 +15,10 @@ const [verb, ...rest] = process.argv.slice(2);
 /** Program → Debian package. Tests need peers and measuring tools besides. */
 const RUN_TOOLS = { ip: 'iproute2', nft: 'nftables', nsenter: 'util-linux' };
 const DEMO_TOOLS = { iperf3: 'iperf3', ping: 'iputils-ping' };
-const TEST_TOOLS = { ...DEMO_TOOLS, tcpdump: 'tcpdump', socat: 'socat', bridge: 'iproute2' };
+const TEST_TOOLS = {
+  ...{ ...DEMO_TOOLS, tcpdump: 'tcpdump', socat: 'socat', bridge: 'iproute2' },
+  ...{ dig: 'bind9-dnsutils', busybox: 'busybox', dnsmasq: 'dnsmasq-base' },
+};
 /** Other overlays, which `npm run bench` measures beside ours. */
 const BENCH_PEERS = {
   tincd: 'tinc',
@@ -117,6 +120,12 @@ if (verb === 'start') {
   goOn('test/run.js', rest);
 } else if (verb === 'bench') {
   installTools({ ...RUN_TOOLS, ...TEST_TOOLS });
+  // `npm run bench -- dns`: names beside dnsmasq.
+  if (rest[0] === 'dns') {
+    installTools({ dnsperf: 'dnsperf' });
+    installAndBuild();
+    goOn('bench/dns.js', rest.slice(1));
+  }
   // apt-get installs all or nothing, and a system without Nebula can still measure the others.
   for (const [program, name] of Object.entries(BENCH_PEERS)) installTools({ [program]: name });
   installAndBuild();

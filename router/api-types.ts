@@ -22,6 +22,8 @@ export interface AttachRequest {
   readonly options?: {
     /** Route 224.0.0.0/4 through the overlay inside the workload; true unless given. */
     readonly multicastRoute?: boolean;
+    /** Names for each address, `web` or `web.weave.local`. */
+    readonly names?: readonly string[];
   };
 }
 
@@ -159,6 +161,28 @@ export interface ReportDns {
   readonly Entries: NullableList<ReportDnsEntry>;
 }
 
+/** Of the name service; lists are never null. */
+export interface ReportDnsExtras {
+  /** Served now. */
+  readonly Addresses: readonly string[];
+  readonly LiveEntries: number;
+  readonly Tombstones: number;
+  readonly Queries: readonly {
+    readonly Type: string;
+    readonly Rcode: string;
+    readonly Count: number;
+  }[];
+  readonly Forwarded: number;
+  readonly Drops: Readonly<Record<string, number>>;
+  readonly UpstreamFailures: Readonly<Record<string, number>>;
+  /** Of the name table, by stable name. */
+  readonly Events: Readonly<Record<string, number>>;
+  /** Upper bounds in seconds; the counts are one more, and not cumulative. */
+  readonly DurationBuckets: readonly number[];
+  readonly DurationCounts: readonly number[];
+  readonly DurationSum: number;
+}
+
 /** What the original had no place for. Lists are never null here. */
 export interface ReportExtras {
   /** Conditions that a person should mend, one sentence each. */
@@ -208,6 +232,8 @@ export interface ReportExtras {
       readonly DatagramsReceived: number;
     }[];
   } | null;
+  /** null while the name service is off. */
+  readonly Dns?: ReportDnsExtras | null;
   /** Of this process. */
   readonly Process: { readonly Pid: number };
 }

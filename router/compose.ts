@@ -24,6 +24,7 @@ import { systemRandom } from '../sys/random.js';
 import { ApiCounters } from './api/counters.js';
 import { choosePeerName } from './choose-peer-name.js';
 import type { LoadedConfig, RouterConfig } from './config.js';
+import type { DnsPart } from './dns-part.js';
 import { HostNetwork } from './host/host-network.js';
 import { createHostModules } from './host/io/modules.js';
 import { RepairTimer } from './host/io/repair-timer.js';
@@ -35,6 +36,7 @@ import { readSystemIds } from './io/local-files.js';
 import { QuietCollection } from './io/quiet-collection.js';
 import { ServiceManager } from './io/service-manager.js';
 import { StateStore } from './io/state-store.js';
+import { preferThisThread } from './io/thread-priority.js';
 import { UnresolvedTargets } from './io/unresolved-targets.js';
 import type { RouterMetrics } from './metrics.js';
 import { RouterControl, type RouterControlModules } from './router-control.js';
@@ -99,7 +101,8 @@ export class Router {
     const { log } = this.#modules;
     for (const peer of config.peers) parseTargetAddress(peer);
     const state = this.#store.load();
-    const hostModules = createHostModules({ procPath: config.procPath }, log);
+    const { procPath, engineSockets } = config;
+    const hostModules = createHostModules({ procPath, engineSockets }, log);
     const name = await this.#chooseName(hostModules);
     const host = this.#makeHost(name, hostModules);
     const tcp = new Tcp({ host: config.host ?? '', port: config.port }, { log });
@@ -107,13 +110,13 @@ export class Router {
     const apiModule = import('./api/server.js');
     // Refuses if another router has the bridge, before it changes anything.
     const overlay = await this.#startOverlay(name, host, host.setUp());
-    const mesh = await this.#startMesh(name, tcp, overlay);
+    const { mesh, dns } = await this.#startMesh(name, tcp, { overlay, host });
     const unresolved = new UnresolvedTargets({
       log,
       onResolved: (item) => mesh.connect([item], false),
     });
     this.#undo.push(() => unresolved.stop());
-    const control = await this.#startApi(await apiModule, { mesh, overlay, host, unresolved });
+    const control = await this.#startApi(await apiModule, { mesh, dns, overlay, host, unresolved });
     const targets = chooseStartTargets({
       given: config.peers,
       resume: config.resume,
@@ -187,11 +190,16 @@ export class Router {
     );
     this.#undo.push(() => overlay.close());
     overlay.onDeviceEvent = (event) => this.#handleDevice(event, host);
+    preferThisThread(this.#modules.log);
     await host.attachTap();
     return overlay;
   }
 
-  async #startMesh(name: PeerName, tcp: Tcp, overlay: SleeveOverlay): Promise<MeshRunner> {
+  async #startMesh(
+    name: PeerName,
+    tcp: Tcp,
+    { overlay, host }: { readonly overlay: SleeveOverlay; readonly host: HostNetwork },
+  ): Promise<Pick<RouterControlModules, 'mesh' | 'dns'>> {
     const { config, password } = this.#loaded;
     const { log, version } = this.#modules;
     const mesh = new Mesh(
@@ -215,14 +223,28 @@ export class Router {
     const onTargetsChanged = (texts: readonly string[]): void =>
       this.#store.update({ targets: [...texts] });
     const runner = new MeshRunner({ mesh, tcp, clock: systemClock, log, onTargetsChanged });
+    const dns = await this.#startDns(name, mesh, host);
     await runner.start();
     this.#undo.push(() => runner.stop());
-    return runner;
+    return { mesh: runner, dns };
+  }
+
+  async #startDns(name: PeerName, mesh: Mesh, host: HostNetwork): Promise<DnsPart | null> {
+    const { dns: config, bridge, dbPrefix, engineSockets } = this.#loaded.config;
+    if (config === null) return null;
+    const dns = await import('./dns-part.js');
+    const part = new dns.DnsPart(
+      { config, localPeer: name, bridge, dbPrefix, engineSockets },
+      { mesh, host, clock: systemClock, random: systemRandom, log: this.#modules.log },
+    );
+    this.#undo.push(() => part.stop());
+    await part.start();
+    return part;
   }
 
   async #startApi(
     { ApiServer }: typeof import('./api/server.js'),
-    parts: Pick<RouterControlModules, 'mesh' | 'overlay' | 'host' | 'unresolved'>,
+    parts: Pick<RouterControlModules, 'mesh' | 'dns' | 'overlay' | 'host' | 'unresolved'>,
   ): Promise<RouterControl> {
     const { config } = this.#loaded;
     const { log, version, onEnd } = this.#modules;

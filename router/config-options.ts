@@ -4,6 +4,7 @@
  * Source: reference/cli.md 6, 7.
  */
 import { z } from 'zod';
+import { errorText } from '../core/errors.js';
 import { type Cidr, networkOf, parseCidr, parseIpv4 } from '../core/ip.js';
 import { BASE_PORT, DEFAULT_CONNECTION_LIMIT, DEFAULT_MTU } from '../core/limits.js';
 import { type PeerName, parsePeerName } from '../core/peer-name.js';
@@ -16,6 +17,15 @@ import {
   DEFAULT_SOCKET_PATH,
   DEFAULT_STATUS_ADDRESS,
 } from './api-types.js';
+import {
+  DEFAULT_DNS_DOMAIN,
+  MAX_DNS_TTL_S,
+  parseDnsAllowed,
+  parseDnsDomain,
+  parseDnsListenAddress,
+  parseDnsTimeout,
+  parseNameMatch,
+} from './dns-options.js';
 
 /** Where a listener binds. `host` null is every address. */
 export type ListenAddress =
@@ -36,6 +46,18 @@ function text<T>(expected: string, parse: (value: string) => T | undefined) {
     if (parsed !== undefined) return parsed;
     context.addIssue(`expected ${expected}, got "${value.slice(0, 100)}"`);
     return z.NEVER;
+  });
+}
+
+/** For parsers whose own words say what is wrong. */
+function checked<T>(parse: (value: string) => T) {
+  return z.string().transform((value, context): T => {
+    try {
+      return parse(value);
+    } catch (error) {
+      context.addIssue(errorText(error));
+      return z.NEVER;
+    }
   });
 }
 
@@ -86,6 +108,15 @@ const ciphers = text<readonly Cipher[]>(
     const names = value.split(',').map((name) => name.trim());
     const isKnown = names.every((name) => CIPHERS.some((cipher) => cipher === name));
     return isKnown ? CIPHERS.filter((cipher) => names.includes(cipher)) : undefined;
+  },
+);
+
+const engineSockets = text<readonly string[]>(
+  'Unix sockets like unix:///var/run/docker.sock separated by commas, or nothing',
+  (value) => {
+    const paths = value.split(',').map((part) => part.trim().replace(/^unix:\/\//, ''));
+    const given = paths.filter((part) => part !== '');
+    return given.every((part) => part.startsWith('/')) ? given : undefined;
   },
 );
 
@@ -143,6 +174,18 @@ export const optionSchemas = {
   'no-fastdp': onOff,
   'no-bridged-fastdp': onOff,
   'no-dns': onOff,
+  'dns-domain': checked(parseDnsDomain),
+  'dns-listen-address': checked(parseDnsListenAddress),
+  'dns-ttl': integer(0, MAX_DNS_TTL_S),
+  'dns-fallback-timeout': checked(parseDnsTimeout),
+  'dns-allow': checked(parseDnsAllowed),
+  'resolv-conf': text('an absolute path or nothing', (value) =>
+    value === '' || value.startsWith('/') ? value : undefined,
+  ),
+  'hostname-from-label': anything,
+  'hostname-match': checked(parseNameMatch),
+  'hostname-replacement': anything,
+  'docker-api': engineSockets,
 } as const;
 
 export type OptionName = keyof typeof optionSchemas;
@@ -166,6 +209,8 @@ const flag = (meaning: string, env?: string): OptionSpec => ({
   ...value('false', meaning, env),
   switch: true,
 });
+
+const DEFAULT_ENGINES = 'unix:///var/run/docker.sock,unix:///run/podman/podman.sock';
 
 /** Order of the help text. */
 export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
@@ -212,7 +257,17 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
   ),
   'no-fastdp': flag('accepted: the kernel data path is not used', 'WEAVE_NO_FASTDP'),
   'no-bridged-fastdp': flag('accepted, likewise', 'WEAVE_NO_BRIDGED_FASTDP'),
-  'no-dns': flag('accepted: there is no name service'),
+  'no-dns': flag('no name service: neither names nor a DNS server'),
+  'dns-domain': value(DEFAULT_DNS_DOMAIN, 'domain of the names'),
+  'dns-listen-address': value('0.0.0.0:53', 'where DNS is served, UDP and TCP'),
+  'dns-ttl': value('1', 'how long answers may be remembered, seconds'),
+  'dns-fallback-timeout': value('5s', 'how long a resolver of this host may take'),
+  'dns-allow': value('', 'networks that may ask, beside those of this host'),
+  'resolv-conf': value('/etc/resolv.conf', 'resolvers for other names, empty = none'),
+  'hostname-from-label': value('', 'label of containers that holds their name'),
+  'hostname-match': value('(.*)', 'expression that names of containers are matched with'),
+  'hostname-replacement': value('$1', 'what they become'),
+  'docker-api': value(DEFAULT_ENGINES, 'Unix sockets of container engines, empty = do not ask any'),
 };
 
 /** Options of the original whose part is missing: the router starts and says so, or refuses. */
@@ -231,18 +286,12 @@ const warnOn = (sentence: string, names: readonly string[], isSwitch = false) =>
 
 const ADDRESSES =
   'addresses are not allocated by this version; attach and expose with explicit addresses';
-const NAMES = 'there is no name service in this version; the option has no effect';
 const PROXY = 'there is no Docker API proxy in this version; the option has no effect';
 const PLUGIN = 'there is no Docker plugin in this version; use weave attach';
 const DISCOVERY = 'there is no peer discovery service; name peers on the command line';
 
 export const absentOptions: ReadonlyMap<string, AbsentOption> = new Map([
   ...warnOn(ADDRESSES, ['ipalloc-range', 'ipalloc-default-subnet', 'ipalloc-init', 'iprange']),
-  ...warnOn(NAMES, ['dns-domain', 'dns-listen-address', 'dns-ttl', 'dns-fallback-timeout']),
-  ...warnOn(NAMES, ['resolv-conf']),
-  ...warnOn('Docker is asked only to find a container by id; the option has no effect', [
-    'docker-api',
-  ]),
   ...warnOn('rules for the Docker bridge are not laid by this version', ['docker-bridge']),
   ...warnOn('the kernel data path is not used; frames go through a TAP device', ['datapath']),
   ...warnOn('frames are captured by a TAP device, which has no such buffer', ['bufsz']),
@@ -252,7 +301,7 @@ export const absentOptions: ReadonlyMap<string, AbsentOption> = new Map([
   ...warnOn('use node --cpu-prof to record a profile', ['profile']),
   ...warnOn(PROXY, ['proxy', 'rewrite-inspect', 'no-default-ipalloc', 'no-rewrite-hosts'], true),
   ...warnOn(PROXY, ['without-dns', 'no-multicast-route', 'tls', 'tlsverify'], true),
-  ...warnOn(PROXY, ['H', 'hostname-from-label', 'hostname-match', 'hostname-replacement']),
+  ...warnOn(PROXY, ['H']),
   ...warnOn(PROXY, ['tlscacert', 'tlscert', 'tlskey']),
   ...warnOn(PLUGIN, ['plugin', 'plugin-v2', 'plugin-v2-multicast'], true),
   ...warnOn(PLUGIN, ['plugin-socket', 'plugin-mesh-socket']),

@@ -24,6 +24,7 @@ import {
   settingsFromEnvironment,
   settingsFromFile,
 } from './config-sources.js';
+import { buildDnsConfig, type DnsConfig } from './dns-options.js';
 import { CREDENTIAL_NAME, type FileReader, type PasswordSource, readPassword } from './password.js';
 
 export type { ListenAddress, LogLevel } from './config-options.js';
@@ -62,6 +63,10 @@ export interface RouterConfig {
   readonly dbPrefix: string;
   readonly hostRoot: string;
   readonly procPath: string;
+  /** null: the name service is off. */
+  readonly dns: DnsConfig | null;
+  /** Unix sockets with Docker's API, asked in order. */
+  readonly engineSockets: readonly string[];
   readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
 }
@@ -270,6 +275,8 @@ function buildConfig(
     dbPrefix: values['db-prefix'],
     hostRoot: values['host-root'],
     procPath: values['proc-path'],
+    dns: buildDnsConfig(values),
+    engineSockets: Object.freeze(values['docker-api']),
     logLevel: values['log-level'],
     logFormat: values['log-format'],
   });

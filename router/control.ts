@@ -2,10 +2,15 @@
  * Everything that the API handlers need from the router. compose.ts implements it over the mesh,
  * the data plane and the host's network; tests over plain values.
  */
+import type { NameEntry } from '../dns/name-entry.js';
+import type { NameFilter } from '../dns/names.js';
+import type { RecordData } from '../dns/record-data.js';
 import type { AttachmentView, ExposureView, Report } from './api-types.js';
 
 export interface AttachOptions {
   readonly multicastRoute: boolean;
+  /** Valid and fully qualified; those outside our domain are ignored. */
+  readonly names?: readonly string[];
 }
 
 /**
@@ -29,6 +34,9 @@ export interface Control {
   /** @param peers the literal texts given at connect; unknown ones are ignored. */
   forget(peers: readonly string[]): Promise<void>;
 
+  /** null: the name service is off, and its routes do not exist. */
+  readonly names: NamesControl | null;
+
   /** @param cidrs `a.b.c.d/n`. @returns the same, now present on the workload. */
   attach(
     target: string,
@@ -49,4 +57,32 @@ export interface Control {
   reset(): Promise<void>;
   /** Asks for an orderly end of the process, after the present answer is out. */
   stop(): void;
+}
+
+export interface AddNameOptions {
+  /** The identifier is a container's: take its full id, and nothing if it does not run. */
+  readonly checkAlive: boolean;
+}
+
+/** Calls reject with `RequestError` for what the caller can mend, like those of `Control`. */
+export interface NamesControl {
+  /** With final dot. */
+  readonly domain: string;
+  /** Where workloads are to ask. */
+  address(): string;
+  addressAndPort(): string;
+  /**
+   * @param name fully qualified; outside our domain it is ignored. null: the name that the
+   *   container has by itself.
+   */
+  add(
+    containerId: string,
+    record: RecordData,
+    name: string | null,
+    options: AddNameOptions,
+  ): Promise<void>;
+  /** Idempotent. */
+  remove(filter: NameFilter): Promise<void>;
+  /** Of all peers, tombstones included. */
+  list(): readonly NameEntry[];
 }

@@ -12,6 +12,7 @@ import {
   Registry,
 } from 'prom-client';
 import type { Report, ReportConnection, ReportExtras } from './api-types.js';
+import { createDnsMetrics } from './metrics-dns.js';
 
 /** Delay of the event loop beyond what its timer asked for, since the last reading. */
 export interface EventLoopDelay {
@@ -48,6 +49,7 @@ export class RouterMetrics {
     this.#addAddresses();
     this.#addTraffic();
     this.#addEvents();
+    this.#fill.push(createDnsMetrics(this.#registry));
   }
 
   /** @returns text format 0.0.4. */

@@ -14,13 +14,13 @@ import type { ConnectionStatus, MeshStatus, PeerStatus } from '../mesh/status.js
 import type {
   Report,
   ReportConnection,
-  ReportDns,
   ReportExtras,
   ReportIpam,
   ReportMac,
   ReportPeer,
   ReportRouter,
 } from './api-types.js';
+import { buildDnsExtras, buildDnsReport, type DnsReportInput } from './report-dns.js';
 import { mapOf, presentList } from './report-json.js';
 import { reportOffloads } from './report-offloads.js';
 
@@ -45,7 +45,8 @@ export interface ReportInput {
   /** Sentences from other parts than the mesh. */
   readonly warnings: readonly string[];
   readonly ipam?: ReportIpam;
-  readonly dns?: ReportDns;
+  /** null: the name service is off. */
+  readonly dns: DnsReportInput | null;
 }
 
 /** The original's zero time. */
@@ -58,7 +59,7 @@ export function buildReport(input: ReportInput): Report {
     VersionCheck: { Enabled: false, Success: false, NewVersion: '', NextCheckAt: NEVER },
     Router: buildRouter(input),
     IPAM: input.ipam,
-    DNS: input.dns,
+    DNS: input.dns === null ? undefined : buildDnsReport(input.dns),
     Proxy: undefined,
     Plugin: undefined,
     WeaveNet: buildExtras(input),
@@ -266,6 +267,7 @@ function buildExtras(input: ReportInput): ReportExtras {
               })),
             ),
           },
+    Dns: input.dns === null ? null : buildDnsExtras(input.dns),
     Process: { Pid: input.pid },
   };
 }

@@ -10,12 +10,14 @@ import type { ConnectItem } from '../mesh/peer/dial.js';
 import type { ApiCounters } from './api/counters.js';
 import type { AttachmentView, ExposureView, Report } from './api-types.js';
 import type { RouterConfig } from './config.js';
-import type { AttachOptions, Control } from './control.js';
+import type { AttachOptions, Control, NamesControl } from './control.js';
+import type { DnsPart } from './dns-part.js';
 import type { HostNetwork } from './host/host-network.js';
 import type { StateStore } from './io/state-store.js';
 import type { UnresolvedTargets } from './io/unresolved-targets.js';
 import type { RouterMetrics } from './metrics.js';
 import { buildReport } from './report.js';
+import { dnsWarnings } from './report-dns.js';
 import { offloadWarnings } from './report-offloads.js';
 
 /** How the bridge itself is called among the attachments. */
@@ -33,6 +35,8 @@ export interface RouterControlModules {
   readonly mesh: MeshRunner;
   readonly overlay: SleeveOverlay;
   readonly host: HostNetwork;
+  /** null: the name service is off. */
+  readonly dns: DnsPart | null;
   readonly store: StateStore;
   readonly unresolved: UnresolvedTargets;
   readonly metrics: () => Promise<RouterMetrics>;
@@ -51,6 +55,10 @@ export class RouterControl implements Control {
     this.#modules = modules;
   }
 
+  get names(): NamesControl | null {
+    return this.#modules.dns;
+  }
+
   setReady(isReady: boolean): void {
     this.#isReady = isReady;
   }
@@ -63,6 +71,7 @@ export class RouterControl implements Control {
     const { mesh, overlay, host, unresolved, apiCounters, clock } = this.#modules;
     const dataPlane = await overlay.status().catch(() => null);
     const meshStatus = mesh.status();
+    const dns = this.#modules.dns?.report() ?? null;
     const noData = 'the data plane does not answer; see the log';
     return buildReport({
       ready: this.#isReady,
@@ -88,7 +97,9 @@ export class RouterControl implements Control {
         ...unresolved.warnings(),
         ...offloadWarnings(dataPlane?.offloads ?? []),
         ...(dataPlane === null ? [noData] : []),
+        ...(dns === null ? [] : dnsWarnings(dns)),
       ],
+      dns,
     });
   }
 
@@ -123,16 +134,20 @@ export class RouterControl implements Control {
     cidrs: readonly string[],
     options: AttachOptions,
   ): Promise<readonly string[]> {
-    const { host, log } = this.#modules;
+    const { host, dns, log } = this.#modules;
     const attached = await host.attach(target, cidrs, options);
+    await dns?.workloadAttached(target, attached, options.names ?? []);
     for (const clash of await host.routeClashes(cidrs)) {
       log.warn('an attached address clashes with a route of this host', { target, clash });
     }
     return attached;
   }
 
-  detach(target: string, cidrs: readonly string[]): Promise<readonly string[]> {
-    return this.#modules.host.detach(target, cidrs);
+  async detach(target: string, cidrs: readonly string[]): Promise<readonly string[]> {
+    const { host, dns } = this.#modules;
+    const detached = await host.detach(target, cidrs);
+    dns?.workloadDetached(target, detached);
+    return detached;
   }
 
   async attachments(): Promise<readonly AttachmentView[]> {
@@ -145,11 +160,13 @@ export class RouterControl implements Control {
 
   async expose(cidr: string, options: { readonly masquerade: boolean }): Promise<void> {
     await this.#modules.host.expose(cidr, options);
+    await this.#modules.dns?.exposureChanged([]);
     this.#saveExposures();
   }
 
   async hide(cidr: string): Promise<void> {
     await this.#modules.host.hide(cidr);
+    await this.#modules.dns?.exposureChanged([cidr]);
     this.#saveExposures();
   }
 
@@ -159,6 +176,7 @@ export class RouterControl implements Control {
 
   async reset(): Promise<void> {
     this.#isReady = false;
+    await this.#modules.dns?.discard();
     await this.#modules.host.tearDown();
     this.#modules.store.remove();
   }

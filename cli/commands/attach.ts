@@ -11,19 +11,21 @@ const TIMEOUT_MS = 60_000;
 
 export const attach: Command = {
   name: 'attach',
-  usage: ['attach CIDR... [--no-multicast-route] NETNS|/PATH|PID|CONTAINER'],
+  usage: ['attach CIDR... [--name NAME]... [--no-multicast-route] NETNS|/PATH|PID|CONTAINER'],
   async run(words, context) {
     const { cidrs, rest } = takeAddresses(words);
     const { positionals, switches, values } = parseWords(rest, {
       switches: ['no-multicast-route', 'without-dns', 'rewrite-hosts'],
-      values: ['add-host'],
+      values: ['add-host', 'name'],
     });
     const [target] = positionals;
     if (target === undefined || positionals.length > 1) throw new UsageFailure();
     if (switches.has('rewrite-hosts') || values.has('add-host')) {
       context.note('Warning: /etc/hosts of workloads is not rewritten by this version');
     }
-    const options = { multicastRoute: !switches.has('no-multicast-route') };
+    // Without DNS there are no names, whatever was asked for.
+    const names = switches.has('without-dns') ? [] : (values.get('name') ?? []);
+    const options = { multicastRoute: !switches.has('no-multicast-route'), names };
     const json = { target, cidrs, options };
     const body = await call(context.client, {
       method: 'POST',

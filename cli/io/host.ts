@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { HostActions, LaunchRequest } from '../host-actions.js';
 import { cleanUpHost } from './clean-up.js';
+import { lookUp } from './dns-lookup.js';
 import { daemonEnvironment } from './environment.js';
 import { launchDaemon, launchService, serviceIsInstalled } from './launch.js';
 
@@ -24,6 +25,7 @@ export function createHostActions(): HostActions {
       process.kill(pid, 'SIGKILL');
     },
     cleanUp: cleanUpHost,
+    lookUp,
     sleep: (ms) => sleep(ms),
     nowMs: () => performance.now(),
   };

@@ -16,12 +16,20 @@ const cidrList = z
   .min(1, 'expected at least one address with prefix, 10.2.1.5/24')
   .max(MAX_ADDRESSES_PER_REQUEST, `expected at most ${MAX_ADDRESSES_PER_REQUEST} addresses`);
 
+/** Checked as a name where it is used; this only keeps it small. */
+const nameText = z.string().min(1, 'expected a name').max(254, 'expected at most 254 characters');
+/** Most names one attach may give. */
+const MAX_NAMES_PER_REQUEST = 64;
+
 export const attachRequest = z.strictObject({
   target: targetText,
   cidrs: cidrList,
   options: z
-    .strictObject({ multicastRoute: z.boolean().default(true) })
-    .default({ multicastRoute: true }),
+    .strictObject({
+      multicastRoute: z.boolean().default(true),
+      names: z.array(nameText, 'expected a list of names').max(MAX_NAMES_PER_REQUEST).default([]),
+    })
+    .default({ multicastRoute: true, names: [] }),
 });
 
 export const detachRequest = z.strictObject({ target: targetText, cidrs: cidrList });

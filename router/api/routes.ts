@@ -3,52 +3,35 @@
  * route. Routes of parts that are off don't exist.
  * Source: reference/http-api.md 2, 3, 6, 7, 8; vectors/http-api-calls.json.
  */
-import type { FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
-import type { z } from 'zod';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DecodeError, errorText, RequestError } from '../../core/errors.js';
 import { formatCidr, parseCidr } from '../../core/ip.js';
+import { parseHostName } from '../../dns/domain-name.js';
 import type { Control } from '../control.js';
 import { runTemplate } from '../go-template.js';
 import { reportJson } from '../report-json.js';
 import { statusPage, statusPages } from '../status-pages.js';
+import {
+  jsonBody,
+  parameters,
+  type Route,
+  sendJson,
+  sendJsonText,
+  sendText,
+  switchParameter,
+} from './answers.js';
+import { nameRoutes } from './name-routes.js';
 import { attachRequest, detachRequest } from './request-schemas.js';
 
-export interface Route {
-  readonly method: HTTPMethods;
-  /** `:name` stands for one part of the path. */
-  readonly path: string;
-  readonly handle: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
-}
-
-const TEXT = 'text/plain; charset=utf-8';
 /** Peers named in one call; a longer list is a mistake. */
 const MAX_PEERS_PER_REQUEST = 1000;
 
-/** An empty answer has no content type, like the original's. */
-export function sendText(reply: FastifyReply, status: number, text: string): FastifyReply {
-  reply.code(status);
-  return text === '' ? reply.send() : reply.type(TEXT).send(text);
-}
-
-/** As bytes, because fastify adds a charset to text, which the original does not have. */
-const sendJsonText = (reply: FastifyReply, text: string): FastifyReply =>
-  reply.code(200).type('application/json').send(Buffer.from(text));
-
-const sendJson = (reply: FastifyReply, value: unknown): FastifyReply =>
-  sendJsonText(reply, `${JSON.stringify(value)}\n`);
-
-/** From the query, and for POST and PUT from a form body first. */
-function parameters(request: FastifyRequest, name: string): readonly string[] {
-  const query = request.query as URLSearchParams;
-  const form = request.body instanceof URLSearchParams ? request.body.getAll(name) : [];
-  return [...form, ...query.getAll(name)];
-}
-
-function switchParameter(request: FastifyRequest, name: string): boolean {
-  const value = parameters(request, name)[0] ?? 'false';
-  if (/^(1|t|true)$/i.test(value)) return true;
-  if (/^(0|f|false|)$/i.test(value)) return false;
-  throw new RequestError('bad-switch', `${name}: expected true or false`);
+function hostName(text: string): string {
+  try {
+    return parseHostName(text);
+  } catch (error) {
+    throw new RequestError('name-invalid', errorText(error));
+  }
 }
 
 function cidrParameter(request: FastifyRequest): string {
@@ -58,20 +41,6 @@ function cidrParameter(request: FastifyRequest): string {
   } catch (error) {
     throw new RequestError('cidr-invalid', errorText(error));
   }
-}
-
-function jsonBody<T extends z.ZodType>(schema: T, request: FastifyRequest): z.output<T> {
-  const type = request.headers['content-type'] ?? '';
-  if (!type.startsWith('application/json')) {
-    throw new RequestError('not-json', 'expected a body of type application/json');
-  }
-  const result = schema.safeParse(request.body);
-  if (result.success) return result.data;
-  const issues = result.error.issues.map((issue) => {
-    const field = issue.path.join('.');
-    return field === '' ? issue.message : `${field}: ${issue.message}`;
-  });
-  throw new RequestError('bad-body', issues.join('; '));
 }
 
 export function metricsRoutes(control: Control): Route[] {
@@ -138,6 +107,7 @@ export function controlRoutes(control: Control): Route[] {
     ...peerRoutes(control),
     ...exposeRoutes(control),
     ...workloadRoutes(control),
+    ...(control.names === null ? [] : nameRoutes(control.names)),
     {
       method: 'POST',
       path: '/reset',
@@ -239,7 +209,9 @@ function workloadRoutes(control: Control): Route[] {
       path: '/attach',
       handle: async (request, reply) => {
         const { target, cidrs, options } = jsonBody(attachRequest, request);
-        return sendJson(reply, { addresses: await control.attach(target, cidrs, options) });
+        const names = options.names.map(hostName);
+        const addresses = await control.attach(target, cidrs, { ...options, names });
+        return sendJson(reply, { addresses });
       },
     },
     {

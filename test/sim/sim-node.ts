@@ -15,6 +15,8 @@ export interface SimNodeOptions extends Partial<MeshOptions> {
   /** Names of channels that this router implements; `words` if absent. */
   readonly channels?: readonly string[];
   readonly overlays?: readonly string[];
+  /** Another part of the router that joins the mesh before it starts. */
+  readonly onMesh?: (mesh: Mesh) => void;
 }
 
 export class SimNode implements SimHost {
@@ -57,6 +59,7 @@ export class SimNode implements SimHost {
       { random, overlays: this.overlays, log: silentLogger },
     );
     for (const name of options.channels ?? ['words']) this.#addChannel(new SimChannel(name));
+    options.onMesh?.(this.mesh);
     this.mesh.onPeerGone((name) => this.gone.push(name));
     this.mesh.onPending = () => {
       // Comes in the midst of calls as well; acting later keeps the order of things simple.

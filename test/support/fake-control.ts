@@ -1,6 +1,6 @@
 /** A router without mesh and host: answers the API from plain values and records what was asked. */
 import type { AttachmentView, ExposureView, Report } from '../../router/api-types.js';
-import type { AttachOptions, Control } from '../../router/control.js';
+import type { AttachOptions, Control, NamesControl } from '../../router/control.js';
 
 export function emptyReport(): Report {
   return {
@@ -64,6 +64,8 @@ export class FakeControl implements Control {
   /** Thrown by the next attach, detach or expose. */
   failure: Error | null = null;
 
+  names: NamesControl | null = null;
+
   ready(): boolean {
     return this.isReady;
   }
@@ -89,7 +91,9 @@ export class FakeControl implements Control {
 
   async attach(target: string, cidrs: readonly string[], options: AttachOptions) {
     this.#fail();
-    this.calls.push(`attach ${target} multicast=${options.multicastRoute}`);
+    const { multicastRoute, names = [] } = options;
+    const named = names.length === 0 ? '' : ` names=${names.join()}`;
+    this.calls.push(`attach ${target} multicast=${multicastRoute}${named}`);
     this.attached.push({ target, mac: '1e:d2:e0:e3:0c:b6', cidrs });
     return cidrs;
   }

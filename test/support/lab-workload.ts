@@ -37,10 +37,15 @@ export class Workload {
     this.address = cidr.split('/')[0] as string;
   }
 
-  /** Attached through the command line, as a user does it. */
-  static async attach(host: Host, label: string, cidr: string): Promise<Workload> {
+  /** Attached through the command line, as a user does it. @param options of `weave attach`. */
+  static async attach(
+    host: Host,
+    label: string,
+    cidr: string,
+    options: readonly string[] = [],
+  ): Promise<Workload> {
     const workload = new Workload(host, label, cidr);
-    await host.weaveOk('attach', cidr, workload.netns);
+    await host.weaveOk('attach', cidr, ...options, workload.netns);
     return workload;
   }
 

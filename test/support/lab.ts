@@ -55,6 +55,7 @@ export class Lab {
   readonly #netns: string[] = [];
   readonly #processes = new Set<BackgroundProcess>();
   readonly #logs: string[] = [];
+  readonly #undo: (() => void)[] = [];
   static #count = 0;
 
   constructor() {
@@ -177,11 +178,22 @@ export class Lab {
     return this.#logs;
   }
 
+  /** The namespace ends before the lab does, with all that runs in it. */
+  removeNetns(name: string): void {
+    removeNetns(name);
+  }
+
+  /** Something else that is to be undone at the end. */
+  onClose(undo: () => void): void {
+    this.#undo.push(undo);
+  }
+
   /** Kills what runs, removes namespaces and files. Safe to call twice. */
   close(): void {
     if (!openLabs.delete(this)) return;
     for (const process of this.#processes) process.kill('SIGKILL');
     for (const name of this.#netns) removeNetns(name);
+    for (const undo of this.#undo) undo();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -59,6 +59,13 @@ export class FakeHost implements HostActions {
     return this.problems;
   }
 
+  lookedUp: string[] = [];
+
+  async lookUp(name: string, server: string) {
+    this.lookedUp.push(`${name} at ${server}`);
+    return ['10.32.0.1', 'fd00::1'];
+  }
+
   async sleep(ms: number) {
     this.#now += ms;
     await this.onSleep();

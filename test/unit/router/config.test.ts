@@ -71,11 +71,53 @@ test('without any option the defaults hold', () => {
     dbPrefix: '/var/lib/weave/weave',
     hostRoot: '',
     procPath: '/proc',
+    dns: {
+      domain: 'weave.local.',
+      listen: { host: '0.0.0.0', port: 53 },
+      ttlSeconds: 1,
+      upstreamTimeoutMs: 5000,
+      resolvConfPath: '/etc/resolv.conf',
+      allowed: [],
+      naming: { label: null, match: /(.*)/, replacement: '$1' },
+    },
+    engineSockets: ['/var/run/docker.sock', '/run/podman/podman.sock'],
     logLevel: 'info',
     logFormat: 'text',
   });
   assert.ok(Object.isFrozen(config));
   assert.deepEqual([password, warnings, given], [null, [], '']);
+});
+
+test('options of the name service', () => {
+  const { config } = loaded([
+    ...['--dns-domain', 'Foo.Bar', '--dns-listen-address=[fd00::1]:5353', '--dns-ttl=30'],
+    ...['--dns-fallback-timeout', '1.5s', '--resolv-conf=', '--dns-allow', '10.0.0.0/8, fd00::/8'],
+    ...['--hostname-from-label', 'name', '--hostname-match', '^aws-[0-9]+-(.*)$'],
+    ...['--hostname-replacement', 'my-$1', '--docker-api=unix:///x.sock'],
+  ]);
+  assert.deepEqual(config.dns, {
+    domain: 'foo.bar.',
+    listen: { host: 'fd00::1', port: 5353 },
+    ttlSeconds: 30,
+    upstreamTimeoutMs: 1500,
+    resolvConfPath: null,
+    allowed: ['10.0.0.0/8', 'fd00::/8'],
+    naming: { label: 'name', match: /^aws-[0-9]+-(.*)$/, replacement: 'my-$1' },
+  });
+  assert.deepEqual(config.engineSockets, ['/x.sock']);
+  assert.equal(loaded(['--no-dns']).config.dns, null);
+  for (const [option, text] of [
+    ['--dns-listen-address=localhost:53', /expected ADDRESS:PORT or \[IPV6\]:PORT/],
+    ['--dns-listen-address=10.0.0.1', /invalid DNS listen address "10.0.0.1"/],
+    ['--dns-domain=a..b', /an empty label/],
+    ['--dns-ttl=-1', /a number from 0 to 86400/],
+    ['--dns-fallback-timeout=5', /like 5s or 500ms/],
+    ['--dns-allow=10.0.0.0', /invalid CIDR address: 10.0.0.0/],
+    ['--hostname-match=(', /[Rr]egular expression|Unterminated/],
+    ['--resolv-conf=x', /an absolute path or nothing/],
+  ] as const) {
+    assert.match(refused([option]), text, option);
+  }
 });
 
 test('offloads are taken away one by one, from every place', () => {

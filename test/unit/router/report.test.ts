@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseMac } from '../../../core/mac.js';
 import { type PeerName, parsePeerName } from '../../../core/peer-name.js';
+import { DnsCounters } from '../../../dns/dns-counters.js';
 import type { DataPlaneStatus } from '../../../fastdp/status.js';
 import type { ConnectionStatus, MeshStatus } from '../../../mesh/status.js';
-import type { Report } from '../../../router/api-types.js';
+import type { Report, ReportDns } from '../../../router/api-types.js';
 import { RouterMetrics } from '../../../router/metrics.js';
 import { buildReport, type ReportInput } from '../../../router/report.js';
+import type { DnsReportInput } from '../../../router/report-dns.js';
 import { reportJson } from '../../../router/report-json.js';
 import { statusPage, statusPages } from '../../../router/status-pages.js';
 import { loadVectors } from '../../support/vectors.js';
@@ -111,6 +113,7 @@ function input(changed: Partial<ReportInput> = {}): ReportInput {
     overlays: { sleeve: null },
     apiRejections: { 'foreign-origin': 1 },
     warnings: [],
+    dns: null,
     ...changed,
   };
 }
@@ -251,6 +254,38 @@ test('metrics keep the original’s names and add ours', async () => {
   assert.ok(!/weave_(flows|ips|max_ips|ipam|dns)/.test(text));
 });
 
+/** The name service as it must have been to be reported like this. */
+function dnsInput(dns: ReportDns): DnsReportInput {
+  const counters = new DnsCounters();
+  counters.queryCount('A', 'NOERROR').count += 3;
+  counters.observe(0.2);
+  counters.observe(7000);
+  counters.drop('flood');
+  return {
+    domain: dns.Domain,
+    ttlSeconds: dns.TTL,
+    address: dns.Address,
+    entries: (dns.Entries ?? []).map((entry) => ({
+      hostname: entry.Hostname,
+      origin: parsePeerName(entry.Origin),
+      containerId: entry.ContainerID,
+      type: 'A',
+      data: entry.Address,
+      version: entry.Version,
+      tombstone: entry.Tombstone,
+    })),
+    tombstones: 1,
+    counters: { 'names-corrected': 2 },
+    server: {
+      upstreams: dns.Upstream ?? [],
+      addresses: ['192.0.2.1'],
+      failures: [],
+      loops: [],
+      counts: counters.read(),
+    },
+  };
+}
+
 test('metrics of allocator and names exist while those run', async () => {
   const { cases } = loadVectors<{ cases: { title: string; report: string }[] }>(
     'status-pages.json',
@@ -258,7 +293,7 @@ test('metrics of allocator and names exist while those run', async () => {
   const killed = cases.find(({ title }) => title.includes('killed'));
   const { IPAM, DNS } = JSON.parse(killed?.report ?? '') as Report;
   assert.ok(IPAM !== undefined && DNS !== undefined);
-  const text = await metrics({ ipam: IPAM, dns: DNS });
+  const text = await metrics({ ipam: IPAM, dns: dnsInput(DNS) });
   for (const expected of [
     'weave_ips{state="local-used"} 2',
     'weave_max_ips 1048576',
@@ -267,6 +302,17 @@ test('metrics of allocator and names exist while those run', async () => {
     'weave_ipam_pending_allocates 0',
     'weave_ipam_pending_claims 0',
     'weave_dns_entries 2',
+    'weave_dns_tombstones 1',
+    'weave_dns_queries_total{type="A",rcode="NOERROR"} 3',
+    'weave_dns_drops_total{reason="flood"} 1',
+    'weave_dns_upstream_failures_total{reason="timeout"} 0',
+    'weave_dns_events_total{event="names-corrected"} 2',
+    '# TYPE weave_dns_query_duration_seconds histogram',
+    'weave_dns_query_duration_seconds_bucket{le="0.0001"} 0',
+    'weave_dns_query_duration_seconds_bucket{le="0.00025"} 1',
+    'weave_dns_query_duration_seconds_bucket{le="5"} 1',
+    'weave_dns_query_duration_seconds_bucket{le="+Inf"} 2',
+    'weave_dns_query_duration_seconds_count 2',
   ]) {
     assert.ok(text.split('\n').includes(expected), `${expected}\nis not in\n${text}`);
   }
