@@ -197,8 +197,8 @@ export interface PreClaim {
   readonly watched: boolean;
 }
 
-/** What became of the stored data: `other-peer` and `other-range` must be set aside, not lost. */
-export type RestoreOutcome = 'restored' | 'empty' | 'other-peer' | 'other-range';
+/** What became of the stored data: all but the first two are to be set aside, not overwritten. */
+export type RestoreOutcome = 'restored' | 'empty' | 'other-peer' | 'other-range' | 'damaged';
 
 /** Ranges of one owner. */
 export interface OwnerStatus {
