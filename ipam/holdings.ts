@@ -8,10 +8,11 @@ import type { PeerName } from '../core/peer-name.js';
 import type { GossipState } from './codec.js';
 import { MAX_RING_ENTRIES } from './codec.js';
 import { Conflicts } from './conflicts.js';
+import { ANONYMOUS_IDENT } from './interfaces.js';
 import { OwnedTable } from './owned.js';
 import type { Peers } from './peers.js';
 import { type AddressRange, contains } from './range.js';
-import { Ring, TAKE_OVER_INCREMENT } from './ring.js';
+import { Ring } from './ring.js';
 import {
   breakTieByFree,
   checkMergeable,
@@ -142,10 +143,10 @@ export class Holdings {
   /** An address found in use: it is held from now on, whoever owns its range. */
   adopt(ident: string, cidr: Cidr, watched: boolean): void {
     const holder = this.owned.holderOf(cidr.address);
-    if (holder !== undefined) {
-      if (holder === ident && watched) this.owned.watch(holder);
-      return;
-    }
+    if (holder === ident && watched) this.owned.watch(holder);
+    if (holder === ident || (holder !== undefined && ident === ANONYMOUS_IDENT)) return;
+    // What is seen counts more than what was stored, which may be older.
+    if (holder !== undefined) this.release(holder, cidr.address);
     this.owned.add(ident, cidr, watched);
     if (this.isInUniverse(cidr.address) && !this.space.claim(cidr.address)) {
       this.owned.strand(cidr.address);
@@ -166,7 +167,7 @@ export class Holdings {
     const { peers, count, warn } = this.#modules;
     if (this.#bothHeal(ours.peer, theirs.peer)) {
       count('ipam-conflicts-resolved');
-      const resolution = resolveAmongHealers(conflict);
+      const resolution = this.#options.tuning.resolve(conflict);
       warn('contradicting owners of a range; resolved', {
         range: conflict.text,
         resolution: resolution === 'take' ? 'given up' : 'kept',
@@ -201,15 +202,3 @@ export class Holdings {
 }
 
 const byName = (ours: PeerName, theirs: PeerName): Resolution => (theirs < ours ? 'take' : 'keep');
-
-/**
- * All of our kind come to the same answer: the newer word counts, among equally new ones the lower
- * name. One exception: what a peer gave away while it was cut off, before it was taken over, stays
- * with the one who took over and has used it since.
- */
-function resolveAmongHealers({ kind, ours, theirs }: RingConflict): Resolution {
-  if (kind === 'newer') return 'take';
-  if (kind === 'same-version') return theirs.peer < ours.peer ? 'take' : 'counter';
-  const takenOver = ours.version >= TAKE_OVER_INCREMENT && theirs.version < TAKE_OVER_INCREMENT;
-  return takenOver ? 'counter' : 'take';
-}

@@ -17,6 +17,10 @@ export interface LeaseView {
   /** T; null: nobody takes over by itself. */
   readonly reclaimAfterMs: number | null;
   isReachable(peer: PeerName): boolean;
+  /** When an owner left the topology; null: it is in it. */
+  goneSinceMs(peer: PeerName): number | null;
+  /** Who decides about peers that lost sight of each other at that time. */
+  electorate(lostAtMs: number): readonly PeerName[];
   /** Answers questions: it is of our kind. */
   isHealer(peer: PeerName): boolean;
 }
@@ -26,6 +30,9 @@ export interface LeaseOptions {
   readonly startHoldMs: number;
 }
 
+/** Peers of our kind tell so, or are asked, well within this. */
+const KIND_KNOWN_MS = 30_000;
+
 export type Held = 'starting' | 'isolated';
 
 export class Lease {
@@ -34,6 +41,8 @@ export class Lease {
   #held: Held | null = null;
   #startedAtMs = 0;
   #lastMajorityMs = 0;
+  /** Since when a majority can be reached without a break. */
+  #inTouchSinceMs = 0;
   /** Who answered since we are held. BOUNDED by the owners. */
   readonly #welcomes = new Set<PeerName>();
   /** Since the last tick. BOUNDED by the owners. */
@@ -51,6 +60,7 @@ export class Lease {
   start(restored: boolean, nowMs: number): void {
     this.#startedAtMs = nowMs;
     this.#lastMajorityMs = nowMs;
+    this.#inTouchSinceMs = nowMs;
     if (restored) this.#held = 'starting';
   }
 
@@ -86,13 +96,18 @@ export class Lease {
     const { owners, reclaimAfterMs } = view;
     const { localPeer, startHoldMs } = this.#options;
     const cutOff = this.#isCutOff(view);
-    if (!cutOff) this.#lastMajorityMs = nowMs;
+    if (cutOff) this.#inTouchSinceMs = nowMs;
+    else this.#lastMajorityMs = nowMs;
     // Who has nothing, or shares with nobody, can lose nothing.
     if (!owners.has(localPeer) || owners.size === 1) return null;
-    const answered = this.#reachableOthers(view).every((peer) => this.#welcomes.has(peer));
-    const enough = this.#reachableOthers(view).length > 0;
+    const others = this.#reachableOthers(view);
+    // Originals don't answer; but who is of our kind is known only some time after they are met.
+    const patient = nowMs - this.#inTouchSinceMs >= KIND_KNOWN_MS;
+    const answered = others.every(
+      (peer) => this.#welcomes.has(peer) || (patient && !view.isHealer(peer)),
+    );
     if (reclaimAfterMs === null) {
-      if (this.#held === null || (enough && answered)) return null;
+      if (this.#held === null || (others.length > 0 && answered)) return null;
       return nowMs - this.#startedAtMs >= startHoldMs ? null : this.#held;
     }
     if (cutOff && nowMs - this.#lastMajorityMs >= reclaimAfterMs / 2) return 'isolated';
@@ -100,17 +115,19 @@ export class Lease {
     return this.#held;
   }
 
-  /** The owners that we can't reach are a majority: they could agree on something without us. */
-  #isCutOff({ owners, isReachable }: LeaseView): boolean {
-    const { localPeer } = this.#options;
-    const missing = [...owners].filter((peer) => peer !== localPeer && !isReachable(peer)).length;
-    return 2 * missing > owners.size;
+  /**
+   * Those that we have lost sight of may be a majority of those that decide about us: they could
+   * agree on something without us.
+   */
+  #isCutOff(view: LeaseView): boolean {
+    const lost = new Set([...view.owners].filter((peer) => view.goneSinceMs(peer) !== null));
+    return [...lost].some((peer) => {
+      const voters = view.electorate(view.goneSinceMs(peer) ?? 0);
+      return 2 * voters.filter((voter) => lost.has(voter)).length > voters.length;
+    });
   }
 
-  /** Owners other than ourselves that could have agreed to our removal. */
-  #reachableOthers({ owners, isReachable, isHealer }: LeaseView): PeerName[] {
-    return [...owners].filter(
-      (peer) => peer !== this.#options.localPeer && isReachable(peer) && isHealer(peer),
-    );
+  #reachableOthers({ owners, isReachable }: LeaseView): PeerName[] {
+    return [...owners].filter((peer) => peer !== this.#options.localPeer && isReachable(peer));
   }
 }

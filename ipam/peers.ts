@@ -9,6 +9,9 @@ import type { IpamMeshView } from './interfaces.js';
 /** Losing a connection is noticed after a minute or two; taking over must be well behind that. */
 export const MIN_RECLAIM_MS = 5 * 60_000;
 
+/** Several rounds of periodic gossip: what is older is known to all that are in touch. */
+const COMMON_KNOWLEDGE_MS = 2 * 60_000;
+
 export interface PeersOptions {
   readonly localPeer: PeerName;
   readonly nickname: string;
@@ -24,6 +27,8 @@ export class Peers {
   readonly #healers = new Set<PeerName>();
   /** Owners of ranges that are not in the topology. BOUNDED by the owners in the ring. */
   readonly #goneSinceMs = new Map<PeerName, number>();
+  /** Since when peers own ranges, as far as we know. BOUNDED by the owners in the ring. */
+  readonly #ownerSinceMs = new Map<PeerName, number>();
   /** As of the last refresh. */
   #known: ReadonlySet<PeerName>;
   #reclaimAfterMs: number | null;
@@ -67,6 +72,22 @@ export class Peers {
   goneMs(peer: PeerName, nowMs: number): number {
     const since = this.#goneSinceMs.get(peer);
     return since === undefined ? 0 : nowMs - since;
+  }
+
+  /** When an owner left the topology; null: it is in it. */
+  goneSinceMs(peer: PeerName): number | null {
+    return this.#goneSinceMs.get(peer) ?? null;
+  }
+
+  /**
+   * Who decides about peers that lost sight of each other at that time: those that had owned
+   * ranges for a while by then, so that both sides know the same ones, whoever came to own some
+   * since. A majority of them on one side means that there is none on the other.
+   */
+  electorate(lostAtMs: number): PeerName[] {
+    return [...this.#ownerSinceMs]
+      .filter(([, sinceMs]) => sinceMs <= lostAtMs - COMMON_KNOWLEDGE_MS)
+      .map(([peer]) => peer);
   }
 
   nicknameOf(peer: PeerName): string {
@@ -118,12 +139,18 @@ export class Peers {
     }
     const fresh = [...known].filter((peer) => !this.#known.has(peer));
     this.#known = known;
+    // The first ring that we see, from the store or from others, is older than our knowledge.
+    const since = this.#ownerSinceMs.size === 0 ? Number.NEGATIVE_INFINITY : nowMs;
     for (const owner of owners) {
+      if (!this.#ownerSinceMs.has(owner)) this.#ownerSinceMs.set(owner, since);
       if (known.has(owner)) this.#goneSinceMs.delete(owner);
       else if (!this.#goneSinceMs.has(owner)) this.#goneSinceMs.set(owner, nowMs);
     }
     for (const peer of this.#goneSinceMs.keys()) {
       if (!owners.has(peer)) this.#goneSinceMs.delete(peer);
+    }
+    for (const peer of this.#ownerSinceMs.keys()) {
+      if (!owners.has(peer)) this.#ownerSinceMs.delete(peer);
     }
     return fresh;
   }

@@ -49,6 +49,18 @@ export function breakTieByFree(ours: RingEntry, theirs: RingEntry): Resolution {
 }
 
 /**
+ * All of our kind come to the same answer: the newer word counts, among equally new ones the lower
+ * name. One exception: what a peer gave away while it was cut off, before it was taken over, stays
+ * with the one who took over and has used it since.
+ */
+export function resolveAmongHealers({ kind, ours, theirs }: RingConflict): Resolution {
+  if (kind === 'newer') return 'take';
+  if (kind === 'same-version') return theirs.peer < ours.peer ? 'take' : 'counter';
+  const takenOver = ours.version >= TAKE_OVER_INCREMENT && theirs.version < TAKE_OVER_INCREMENT;
+  return takenOver ? 'counter' : 'take';
+}
+
+/**
  * Whether a received ring can be merged with ours at all.
  * @throws {ProtocolError} `ipam-ring-invalid`, `ipam-seeds-differ`, `ipam-range-differs`
  */

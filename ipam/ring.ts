@@ -67,6 +67,9 @@ export class Ring {
   readonly #localPeer: PeerName;
   /** By token. BOUNDED by MAX_RING_ENTRIES of the codec. */
   #entries: RingEntry[] = [];
+  /** Computed from the entries; null: they have changed since. */
+  #ranges: readonly OwnedRange[] | null = null;
+  #owners: ReadonlySet<PeerName> | null = null;
   #seeds: readonly PeerName[] = [];
 
   constructor(range: AddressRange, localPeer: PeerName) {
@@ -94,8 +97,8 @@ export class Ring {
   /** From the store or a merge. @throws {ProtocolError} `ipam-ring-invalid` */
   install(entries: readonly RingEntry[], seeds: readonly PeerName[]): void {
     checkRing({ ...this.state, entries, seeds });
-    this.#entries = [...entries];
     this.#seeds = seeds;
+    this.#replace([...entries]);
   }
 
   /** The first division, the same wherever it is made from the same names. */
@@ -116,8 +119,8 @@ export class Ring {
       split(start + lower, share - lower, among.slice(few));
     };
     split(this.range.start, sizeOf(this.range), seeds);
-    this.#entries = entries;
     this.#seeds = seeds;
+    this.#replace(entries);
   }
 
   /** A range of ours, all of it, becomes another peer's. */
@@ -146,6 +149,7 @@ export class Ring {
       this.#entries[next] = { ...entry, peer, version: raise(entry.version), free: most };
     }
     this.#placeToken(end === this.range.end ? this.range.start : end);
+    this.#replace(this.#entries);
   }
 
   /**
@@ -154,28 +158,14 @@ export class Ring {
    */
   transfer(from: PeerName, to: PeerName, increment: number): AddressRange[] {
     const ranges = this.rangesOf(from);
-    this.#entries = this.#entries.map((entry) =>
-      entry.peer === from
-        ? { ...entry, peer: to, version: raise(entry.version, increment) }
-        : entry,
+    this.#replace(
+      this.#entries.map((entry) =>
+        entry.peer === from
+          ? { ...entry, peer: to, version: raise(entry.version, increment) }
+          : entry,
+      ),
     );
     return ranges;
-  }
-
-  /** Hands a single entry of ours to another peer. */
-  yieldEntry(token: number, to: PeerName): void {
-    this.#entries = this.#entries.map((entry) =>
-      entry.token === token && entry.peer === this.#localPeer
-        ? { ...entry, peer: to, version: raise(entry.version) }
-        : entry,
-    );
-  }
-
-  /** Beats what others say of this entry of ours. */
-  outrun(token: number, version: number): void {
-    this.#entries = this.#entries.map((entry) =>
-      entry.token === token ? { ...entry, version: raise(version) } : entry,
-    );
   }
 
   /**
@@ -195,6 +185,7 @@ export class Ring {
       this.#entries[i] = { ...entry, free, version: raise(entry.version) };
       changed = true;
     }
+    if (changed) this.#replace(this.#entries);
     return changed;
   }
 
@@ -207,23 +198,20 @@ export class Ring {
     return this.#entries[this.#indexBefore(address)];
   }
 
-  owners(): Set<PeerName> {
-    return new Set(this.#entries.map(({ peer }) => peer));
+  /** In the order of their first tokens. */
+  owners(): ReadonlySet<PeerName> {
+    this.#owners ??= new Set(this.#entries.map(({ peer }) => peer));
+    return this.#owners;
   }
 
   hasOwner(peer: PeerName): boolean {
-    return this.#entries.some((entry) => entry.peer === peer);
+    return this.owners().has(peer);
   }
 
   /** All ranges in the order of their tokens; what reaches around the end comes first. */
-  ranges(): OwnedRange[] {
-    const ranges: OwnedRange[] = [];
-    for (const [i, { peer, version }] of this.#entries.entries()) {
-      const [head, wrapped] = this.#partsOf(i);
-      ranges.push({ ...(head as AddressRange), peer, version });
-      if (wrapped !== undefined) ranges.unshift({ ...wrapped, peer, version });
-    }
-    return ranges;
+  ranges(): readonly OwnedRange[] {
+    this.#ranges ??= this.#computeRanges();
+    return this.#ranges;
   }
 
   rangesOf(peer: PeerName): AddressRange[] {
@@ -249,6 +237,23 @@ export class Ring {
       .map(([peer, free]) => ({ peer, rank: free * random.float() }))
       .sort((a, b) => b.rank - a.rank)
       .map(({ peer }) => peer);
+  }
+
+  #replace(entries: RingEntry[]): void {
+    this.#entries = entries;
+    this.#ranges = null;
+    this.#owners = null;
+  }
+
+  #computeRanges(): OwnedRange[] {
+    const ranges: OwnedRange[] = [];
+    const wrapped: OwnedRange[] = [];
+    for (const [i, { peer, version }] of this.#entries.entries()) {
+      const [head, rest] = this.#partsOf(i);
+      if (head !== undefined) ranges.push({ start: head.start, end: head.end, peer, version });
+      if (rest !== undefined) wrapped.push({ start: rest.start, end: rest.end, peer, version });
+    }
+    return [...wrapped, ...ranges];
   }
 
   /** The range of an entry: up to the next token, in two if around the end of the ring. */

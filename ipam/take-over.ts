@@ -194,12 +194,13 @@ export class TakeOver {
       this.#pass(target, attempt);
       return;
     }
-    const all = this.#modules.owners();
-    const votes = [...attempt.agreed].filter((peer) => all.has(peer)).length;
-    if (2 * votes > all.size) this.#pass(target, attempt);
+    const { peers } = this.#modules;
+    const voters = peers.electorate(peers.goneSinceMs(target) ?? Number.NEGATIVE_INFINITY);
+    const votes = voters.filter((peer) => attempt.agreed.has(peer)).length;
+    if (2 * votes > voters.length) this.#pass(target, attempt);
     else {
       this.#attempts.delete(target);
-      const why = `only ${votes} of ${all.size} owners of ranges agree, a majority is needed`;
+      const why = `only ${votes} of ${voters.length} owners of ranges agree, a majority is needed`;
       this.#modules.onRefused(target, null, why);
     }
   }

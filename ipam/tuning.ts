@@ -3,6 +3,7 @@
  * tests follow recorded runs of the original with them.
  */
 import { HAND_OVER_INCREMENT, TAKE_OVER_INCREMENT } from './ring.js';
+import { type Resolution, type RingConflict, resolveAmongHealers } from './ring-merge.js';
 
 export interface IpamTuning {
   /** Free counts are reported at most this often, unless a range runs out or ceases to be out. */
@@ -13,6 +14,8 @@ export interface IpamTuning {
   readonly claimBlockSize: number;
   /** Of versions, at a take-over. */
   readonly takeOverIncrement: number;
+  /** Between two owners that are both of our kind. */
+  readonly resolve: (conflict: RingConflict) => Resolution;
 }
 
 export const DEFAULT_TUNING: IpamTuning = {
@@ -20,6 +23,7 @@ export const DEFAULT_TUNING: IpamTuning = {
   startHoldMs: 5_000,
   claimBlockSize: 16,
   takeOverIncrement: TAKE_OVER_INCREMENT,
+  resolve: resolveAmongHealers,
 };
 
 export const ORIGINAL_TUNING: IpamTuning = {
@@ -27,6 +31,7 @@ export const ORIGINAL_TUNING: IpamTuning = {
   startHoldMs: 0,
   claimBlockSize: 1,
   takeOverIncrement: HAND_OVER_INCREMENT,
+  resolve: resolveAmongHealers,
 };
 
 /** Retries, repeated proposals, releases: looked after this often while there is any. */
