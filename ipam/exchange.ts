@@ -109,7 +109,6 @@ export class Exchange {
         requests.handleDenied(message.range, source, nowMs);
         return;
       case 'ring-update': {
-        requests.handleAnswer(source);
         this.#handleState(message.state, source, true, nowMs);
         const ballot = message.state.healing?.ballot ?? null;
         if (ballot !== null) this.#modules.onBallot(source, ballot, nowMs);

@@ -11,7 +11,7 @@ import { Conflicts } from './conflicts.js';
 import { ANONYMOUS_IDENT } from './interfaces.js';
 import { OwnedTable } from './owned.js';
 import type { Peers } from './peers.js';
-import { type AddressRange, contains } from './range.js';
+import { type AddressRange, contains, MIN_SUBNET_ADDRESSES, sizeOf } from './range.js';
 import { Ring } from './ring.js';
 import {
   breakTieByFree,
@@ -116,14 +116,20 @@ export class Holdings {
     return null;
   }
 
-  /** A part of our free space within a range, for somebody else; null: there is none. */
+  /**
+   * A part of our free space within a range, for somebody else; null: there is none. The first and
+   * the last address of a subnet alone help nobody, so they are not given away.
+   */
   donate(range: AddressRange): AddressRange | null {
-    const { claimBlockSize } = this.#options.tuning;
-    for (const part of subtract([range], this.conflicts.ranges)) {
-      const single = part.end - part.start === 1;
-      const given = single
-        ? this.space.donateAround(part.start as Ipv4, this.#blockSize(claimBlockSize))
-        : this.space.donate(part);
+    const isSubnet = sizeOf(range) >= MIN_SUBNET_ADDRESSES;
+    const inner = { start: range.start + 1, end: range.end - 1 };
+    const parts = subtract([range], this.conflicts.ranges);
+    const useful = parts.filter((part) => !isSubnet || this.#hasFree(part, inner));
+    for (const part of useful) {
+      const given =
+        sizeOf(part) === 1
+          ? this.space.donateAround(part.start as Ipv4, this.#blockSize())
+          : this.space.donate(part, isSubnet ? inner : part);
       if (given !== null) return given;
     }
     return null;
@@ -158,8 +164,15 @@ export class Holdings {
   }
 
   /** A small part of what is free, so that many claims from afar don't empty a small owner. */
-  #blockSize(most: number): number {
+  #blockSize(): number {
+    const most = this.#options.tuning.claimBlockSize;
     return Math.max(1, Math.min(most, 2 ** Math.floor(Math.log2(this.space.freeCount / 16 + 1))));
+  }
+
+  #hasFree(part: AddressRange, inner: AddressRange): boolean {
+    const start = Math.max(part.start, inner.start);
+    const end = Math.min(part.end, inner.end);
+    return start < end && this.space.countFree({ start, end }) > 0;
   }
 
   #resolve(conflict: RingConflict, nowMs: number): Resolution {

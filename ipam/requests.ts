@@ -77,6 +77,8 @@ export class Requests {
   readonly allocates = new Map<RequestId, PendingAllocate>();
   /** By range text. BOUNDED by the subnets waited for. */
   readonly #searches = new Map<string, Search>();
+  /** Addresses of our ranges at the last look. */
+  #ownedCount = 0;
 
   constructor(modules: RequestsModules) {
     this.#modules = modules;
@@ -135,6 +137,10 @@ export class Requests {
 
   /** Something changed that may help: the ring, our space, who can be reached. */
   retry(nowMs: number): void {
+    const { usedCount, freeCount } = this.#modules.holdings.space;
+    // Whoever was asked has given; others may still be needed.
+    if (usedCount + freeCount > this.#ownedCount) this.#searches.clear();
+    this.#ownedCount = usedCount + freeCount;
     for (const id of this.primes) this.#tryPrime(id);
     for (const [id, claim] of this.claims) this.#tryClaim(id, claim, nowMs);
     // Whoever waits for a subnet that is exhausted here need not be looked at one by one.
@@ -153,13 +159,6 @@ export class Requests {
     for (const claim of this.claims.values()) claim.tries++;
     this.retry(nowMs);
     this.claimStranded(nowMs);
-  }
-
-  /** An answer came from a peer that we may have asked: it is no longer waited for. */
-  handleAnswer(peer: PeerName): void {
-    for (const search of this.#searches.values()) {
-      if (search.asked?.peer === peer) search.asked = null;
-    }
   }
 
   handleDenied(range: AddressRange, peer: PeerName, nowMs: number): void {

@@ -6,7 +6,7 @@
  */
 import { ProtocolError } from '../core/errors.js';
 import { formatIpv4 } from '../core/ip.js';
-import { formatPeerName, type PeerName, UNKNOWN_PEER } from '../core/peer-name.js';
+import { formatPeerName, type PeerName } from '../core/peer-name.js';
 import type { RingEntry, RingState } from './interfaces.js';
 import type { AddressRange } from './range.js';
 import { checkRing, distance, raise, TAKE_OVER_INCREMENT } from './ring.js';
@@ -227,9 +227,3 @@ class Merge {
 }
 
 const outrun = (version: number): number => raise(version, TAKE_OVER_INCREMENT);
-
-/** Owner of an address in a ring that is not ours. */
-export function ownerIn(ring: RingState, address: number): PeerName {
-  const before = ring.entries.filter(({ token }) => token <= address).at(-1);
-  return (before ?? ring.entries.at(-1))?.peer ?? UNKNOWN_PEER;
-}

@@ -193,11 +193,6 @@ export class Ring {
     return this.#entries[this.#indexBefore(address)]?.peer ?? UNKNOWN_PEER;
   }
 
-  /** The entry whose range an address lies in. */
-  entryOf(address: number): RingEntry | undefined {
-    return this.#entries[this.#indexBefore(address)];
-  }
-
   /** In the order of their first tokens. */
   owners(): ReadonlySet<PeerName> {
     this.#owners ??= new Set(this.#entries.map(({ peer }) => peer));

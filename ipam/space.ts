@@ -4,7 +4,14 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Ipv4 } from '../core/ip.js';
-import { type AddressRange, contains, largestBlock, mergeAdjacent, sizeOf } from './range.js';
+import {
+  type AddressRange,
+  contains,
+  largestBlock,
+  mergeAdjacent,
+  overlaps,
+  sizeOf,
+} from './range.js';
 import { RangeSet } from './range-set.js';
 
 export class Space {
@@ -103,13 +110,15 @@ export class Space {
   /**
    * A part of the free addresses within a range that we can give away: the largest aligned block,
    * the last of several, but not more than half of what is free there. It leaves our space.
+   * @param useful what the block must have an address of
    * @returns null: nothing is free
    */
-  donate(range: AddressRange): AddressRange | null {
+  donate(range: AddressRange, useful: AddressRange = range): AddressRange | null {
     let best: AddressRange | null = null;
     for (const chunk of this.#free.within(range)) {
       if (best !== null && sizeOf(chunk) < sizeOf(best)) continue;
       const block = largestBlock(chunk);
+      if (!overlaps(block, useful)) continue;
       if (best === null || sizeOf(block) >= sizeOf(best)) best = block;
     }
     if (best === null) return null;
@@ -144,12 +153,6 @@ export class Space {
     assert(!this.isInUse(range), 'addresses in use are never given away');
     this.#owned.remove(range);
     this.#free.remove(range);
-  }
-
-  /** Whether something within the range could be handed out. */
-  hasFree(range: AddressRange): boolean {
-    for (const _ of this.#free.within(range)) return true;
-    return false;
   }
 }
 

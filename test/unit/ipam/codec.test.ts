@@ -95,9 +95,7 @@ function payloadValue(payload: Uint8Array): string {
     rest = rest.slice(1 + width + length);
   }
   // The type id in front differs from process to process: always three bytes here.
-  return Buffer.from(value)
-    .toString('hex')
-    .replace(/^ff..(..)?/, '');
+  return Buffer.from(value).toString('hex').replace(/^ff../, '');
 }
 
 test('what we write is the value that the original wrote', () => {

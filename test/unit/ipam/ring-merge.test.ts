@@ -27,6 +27,7 @@ const DEVIATIONS: Readonly<Record<string, string>> = {
   'foreign token inserted in the wrapped part of our last range: no check at all':
     'the part in front of the first token is checked like any other',
   'random 15 0d<-0b': 'an unused part of the last range is given up like one in the middle',
+  'random 27 0b<-0a': 'the stale free count of the third peer is cut to what is left',
   'random 27 0a<-0b': 'an unused part of the last range is given up like one in the middle',
 };
 
