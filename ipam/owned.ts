@@ -7,9 +7,13 @@ import { ANONYMOUS_IDENT, type IpamSnapshot, type OwnedAddresses } from './inter
 import { type AddressRange, contains } from './range.js';
 import { inRanges } from './space.js';
 
+type StoredHolding = IpamSnapshot['owned'][number];
+
 interface Holding {
   watched: boolean;
   cidrs: Cidr[];
+  /** As it is stored; null: it changed since. A full table is stored with every change of one. */
+  stored: StoredHolding | null;
 }
 
 export class OwnedTable {
@@ -31,10 +35,11 @@ export class OwnedTable {
   /** @param ident `_` is stored as the address. */
   add(ident: string, cidr: Cidr, watched: boolean): void {
     const key = ident === ANONYMOUS_IDENT ? formatIpv4(cidr.address) : ident;
-    const holding = this.#holdings.get(key) ?? { watched: false, cidrs: [] };
+    const holding = this.#holdings.get(key) ?? { watched: false, cidrs: [], stored: null };
     // A further address without the flag must not keep the others from being released.
     holding.watched ||= watched;
     holding.cidrs.push(cidr);
+    holding.stored = null;
     this.#holdings.set(key, holding);
     this.#holders.set(cidr.address, key);
   }
@@ -54,7 +59,9 @@ export class OwnedTable {
   /** The address stays with its holder, under another prefix or flag. */
   watch(ident: string): void {
     const holding = this.#holdings.get(ident);
-    if (holding !== undefined) holding.watched = true;
+    if (holding === undefined) return;
+    holding.watched = true;
+    holding.stored = null;
   }
 
   /** The first of an identifier within a range. */
@@ -74,6 +81,7 @@ export class OwnedTable {
     const index = holding?.cidrs.findIndex((cidr) => cidr.address === address) ?? -1;
     if (holding === undefined || index < 0) return false;
     holding.cidrs.splice(index, 1);
+    holding.stored = null;
     if (holding.cidrs.length === 0) this.#holdings.delete(ident);
     this.#holders.delete(address);
     this.#stranded.delete(address);
@@ -101,11 +109,13 @@ export class OwnedTable {
   strand(address: Ipv4): void {
     if (this.#stranded.has(address)) return;
     this.#stranded.set(address, { duplicate: false, askedAtMs: Number.NEGATIVE_INFINITY });
+    this.#touch(address);
   }
 
   /** Its range is ours again. */
   land(address: Ipv4): void {
     this.#stranded.delete(address);
+    this.#touch(address);
   }
 
   /** The owner said that somebody else has it. */
@@ -120,12 +130,12 @@ export class OwnedTable {
   }
 
   snapshot(): IpamSnapshot['owned'] {
-    return [...this.#holdings].map(([ident, { watched, cidrs }]) => ({
-      ident,
-      watched,
-      cidrs: cidrs.map(({ address, prefixLength }) => [address, prefixLength] as const),
-      stranded: cidrs.map(({ address }) => address).filter((a) => this.#stranded.has(a)),
-    }));
+    const owned: StoredHolding[] = [];
+    for (const [ident, holding] of this.#holdings) {
+      holding.stored ??= this.#store(ident, holding);
+      owned.push(holding.stored);
+    }
+    return owned;
   }
 
   restore(owned: IpamSnapshot['owned']): void {
@@ -135,5 +145,19 @@ export class OwnedTable {
         this.add(ident, { address: address as Ipv4, prefixLength }, watched);
       }
     }
+  }
+
+  #touch(address: Ipv4): void {
+    const holding = this.#holdings.get(this.#holders.get(address) ?? '');
+    if (holding !== undefined) holding.stored = null;
+  }
+
+  #store(ident: string, { watched, cidrs }: Holding): StoredHolding {
+    return {
+      ident,
+      watched,
+      cidrs: cidrs.map(({ address, prefixLength }) => [address, prefixLength] as const),
+      stranded: cidrs.map(({ address }) => address).filter((a) => this.#stranded.has(a)),
+    };
   }
 }
