@@ -40,6 +40,7 @@ export class RangeSet {
 
   /** Removes what of the range is in the set. */
   remove({ start, end }: AddressRange): void {
+    if (start >= end) return;
     const first = this.#indexFor(start);
     const rest: AddressRange[] = [];
     let last = first;
