@@ -36,11 +36,12 @@ export class GobEncoder {
   #ids = new Map<SchemaNode, number>();
   #defined = new Set<SchemaNode>();
   #nextId = FIRST_USER_ID;
+  #hasBegun = false;
   #out = new ByteWriter();
 
   /** Appends one value to the stream. */
   encode<T>(schema: Schema<T>, value: T): this {
-    if (this.#ids.size === 0) this.#begin(schema.node);
+    if (!this.#hasBegun) this.#begin(schema.node);
     const id = this.#idOf(schema.node);
     this.#define(schema.node);
     const body = new ByteWriter();
@@ -61,7 +62,9 @@ export class GobEncoder {
     return bytes;
   }
 
+  /** Only before the first value: what stands in `#out` becomes part of what is kept. */
   #begin(node: SchemaNode): void {
+    this.#hasBegun = true;
     let prologue = prologues.get(node);
     if (prologue === undefined) {
       this.#idOf(node);
