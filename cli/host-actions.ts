@@ -30,5 +30,7 @@ export interface HostActions {
   /** Removes bridge, interfaces, rules and database of a router that does not run. */
   cleanUp(): readonly string[];
   sleep(ms: number): Promise<void>;
+  /** Does the work later, unless the returned function is called before. */
+  after(ms: number, work: () => void): () => void;
   nowMs(): number;
 }

@@ -7,6 +7,7 @@ import type { Command, CommandContext } from './command.js';
 import { attach, detach } from './commands/attach.js';
 import { connect, forget } from './commands/connect.js';
 import { expose, hide } from './commands/expose.js';
+import { ipam } from './commands/ipam.js';
 import { launch } from './commands/launch.js';
 import { prime, rmpeer } from './commands/prime.js';
 import { ps } from './commands/ps.js';
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   forget,
   prime,
   rmpeer,
+  ipam,
   attach,
   detach,
   expose,

@@ -4,6 +4,7 @@
  * Source: reference/cli.md 6, 7.
  */
 import { z } from 'zod';
+import { errorText } from '../core/errors.js';
 import { type Cidr, networkOf, parseCidr, parseIpv4 } from '../core/ip.js';
 import { BASE_PORT, DEFAULT_CONNECTION_LIMIT, DEFAULT_MTU } from '../core/limits.js';
 import { type PeerName, parsePeerName } from '../core/peer-name.js';
@@ -15,6 +16,12 @@ import {
   DEFAULT_SOCKET_PATH,
   DEFAULT_STATUS_ADDRESS,
 } from './api-types.js';
+import {
+  DEFAULT_IPALLOC_RANGE,
+  parseIpamInit,
+  parseOptionalSubnet,
+  parseReclaimAfter,
+} from './ipam-options.js';
 
 /** Where a listener binds. `host` null is every address. */
 export type ListenAddress =
@@ -35,6 +42,18 @@ function text<T>(expected: string, parse: (value: string) => T | undefined) {
     if (parsed !== undefined) return parsed;
     context.addIssue(`expected ${expected}, got "${value.slice(0, 100)}"`);
     return z.NEVER;
+  });
+}
+
+/** For parsers whose own words say what is wrong. */
+function checked<T>(parse: (value: string) => T) {
+  return z.string().transform((value, context): T => {
+    try {
+      return parse(value);
+    } catch (error) {
+      context.addIssue(errorText(error));
+      return z.NEVER;
+    }
   });
 }
 
@@ -85,6 +104,15 @@ const ciphers = text<readonly Cipher[]>(
     const names = value.split(',').map((name) => name.trim());
     const isKnown = names.every((name) => CIPHERS.some((cipher) => cipher === name));
     return isKnown ? CIPHERS.filter((cipher) => names.includes(cipher)) : undefined;
+  },
+);
+
+const engineSockets = text<readonly string[]>(
+  'Unix sockets like unix:///var/run/docker.sock separated by commas, or nothing',
+  (value) => {
+    const paths = value.split(',').map((part) => part.trim().replace(/^unix:\/\//, ''));
+    const given = paths.filter((part) => part !== '');
+    return given.every((part) => part.startsWith('/')) ? given : undefined;
   },
 );
 
@@ -140,6 +168,12 @@ export const optionSchemas = {
   'no-fastdp': onOff,
   'no-bridged-fastdp': onOff,
   'no-dns': onOff,
+  'ipalloc-range': checked(parseOptionalSubnet),
+  'ipalloc-default-subnet': checked(parseOptionalSubnet),
+  'ipalloc-init': checked(parseIpamInit),
+  'ipalloc-reclaim-after': checked(parseReclaimAfter),
+  'ipalloc-allow-overlap': onOff,
+  'docker-api': engineSockets,
 } as const;
 
 export type OptionName = keyof typeof optionSchemas;
@@ -163,6 +197,8 @@ const flag = (meaning: string, env?: string): OptionSpec => ({
   ...value('false', meaning, env),
   switch: true,
 });
+
+const DEFAULT_ENGINES = 'unix:///var/run/docker.sock,unix:///run/podman/podman.sock';
 
 /** Order of the help text. */
 export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
@@ -205,6 +241,16 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
   'no-fastdp': flag('accepted: the kernel data path is not used', 'WEAVE_NO_FASTDP'),
   'no-bridged-fastdp': flag('accepted, likewise', 'WEAVE_NO_BRIDGED_FASTDP'),
   'no-dns': flag('accepted: there is no name service'),
+  'ipalloc-range': value(
+    DEFAULT_IPALLOC_RANGE,
+    'network that addresses are allocated from, empty = off; the same on all peers',
+    'WEAVE_IPALLOC_RANGE',
+  ),
+  'ipalloc-default-subnet': value('', 'network for requests that name none (the whole range)'),
+  'ipalloc-init': value('consensus', 'consensus[=PEERS], seed=NAME,..., or observer'),
+  'ipalloc-reclaim-after': value('0', 'unreachable for so long, a peer loses its range; 0 = never'),
+  'ipalloc-allow-overlap': flag('start although a route of this host lies in the range'),
+  'docker-api': value(DEFAULT_ENGINES, 'Unix sockets of container engines, empty = do not ask any'),
 };
 
 /** Options of the original whose part is missing: the router starts and says so, or refuses. */
@@ -221,20 +267,15 @@ const warnOn = (sentence: string, names: readonly string[], isSwitch = false) =>
     { switch: isSwitch, refuse: false, sentence },
   ]);
 
-const ADDRESSES =
-  'addresses are not allocated by this version; attach and expose with explicit addresses';
 const NAMES = 'there is no name service in this version; the option has no effect';
 const PROXY = 'there is no Docker API proxy in this version; the option has no effect';
 const PLUGIN = 'there is no Docker plugin in this version; use weave attach';
 const DISCOVERY = 'there is no peer discovery service; name peers on the command line';
 
 export const absentOptions: ReadonlyMap<string, AbsentOption> = new Map([
-  ...warnOn(ADDRESSES, ['ipalloc-range', 'ipalloc-default-subnet', 'ipalloc-init', 'iprange']),
+  ...warnOn('use --ipalloc-range instead; the option has no effect', ['iprange']),
   ...warnOn(NAMES, ['dns-domain', 'dns-listen-address', 'dns-ttl', 'dns-fallback-timeout']),
   ...warnOn(NAMES, ['resolv-conf']),
-  ...warnOn('Docker is asked only to find a container by id; the option has no effect', [
-    'docker-api',
-  ]),
   ...warnOn('rules for the Docker bridge are not laid by this version', ['docker-bridge']),
   ...warnOn('the kernel data path is not used; frames go through a TAP device', ['datapath']),
   ...warnOn('frames are captured by a TAP device, which has no such buffer', ['bufsz']),

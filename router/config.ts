@@ -24,6 +24,7 @@ import {
   settingsFromEnvironment,
   settingsFromFile,
 } from './config-sources.js';
+import { buildIpamConfig, type IpamConfig, ipamWarnings } from './ipam-options.js';
 import { CREDENTIAL_NAME, type FileReader, type PasswordSource, readPassword } from './password.js';
 
 export type { ListenAddress, LogLevel } from './config-options.js';
@@ -59,6 +60,10 @@ export interface RouterConfig {
   readonly dbPrefix: string;
   readonly hostRoot: string;
   readonly procPath: string;
+  /** null: the allocator is off. */
+  readonly ipam: IpamConfig | null;
+  /** Unix sockets with Docker's API, asked in order. */
+  readonly engineSockets: readonly string[];
   readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
 }
@@ -146,9 +151,10 @@ function loadConfig(
   }
   if (values === null || errors.length > 0) return { loaded: null, errors };
   checkTogether(values, peers, errors);
+  const ipam = loadIpam(values, settings, errors);
   if (errors.length > 0) return { loaded: null, errors };
-  const config = buildConfig(values, peers, input.hostName);
-  warnings.push(...exposureWarnings(config));
+  const config = buildConfig(values, peers, ipam, input.hostName);
+  warnings.push(...exposureWarnings(config), ...ipamWarnings(ipam, config.name));
   if (password === null && config.trustedSubnets.length > 0) {
     warnings.push('--trusted-subnets has no effect without a password');
   }
@@ -208,6 +214,21 @@ function checkTogether(
   }
 }
 
+function loadIpam(
+  values: OptionValues,
+  settings: readonly Setting[],
+  errors: ConfigError[],
+): IpamConfig | null {
+  const given = settings.filter(({ value }) => value !== '').map(({ option }) => option);
+  try {
+    return buildIpamConfig(values, new Set(given));
+  } catch (error) {
+    if (!(error instanceof ConfigFault)) throw error;
+    errors.push(error);
+    return null;
+  }
+}
+
 /** Within one place `--password` wins over `--password-file`; the places rank as usual. */
 function passwordSource(
   file: readonly Setting[],
@@ -235,6 +256,7 @@ function passwordSource(
 function buildConfig(
   values: OptionValues,
   peers: readonly string[],
+  ipam: IpamConfig | null,
   hostName: string,
 ): RouterConfig {
   return Object.freeze({
@@ -265,6 +287,8 @@ function buildConfig(
     dbPrefix: values['db-prefix'],
     hostRoot: values['host-root'],
     procPath: values['proc-path'],
+    ipam,
+    engineSockets: Object.freeze(values['docker-api']),
     logLevel: values['log-level'],
     logFormat: values['log-format'],
   });

@@ -2,10 +2,17 @@
  * Everything that the API handlers need from the router. compose.ts implements it over the mesh,
  * the data plane and the host's network; tests over plain values.
  */
+import type { Cidr, Ipv4 } from '../core/ip.js';
+import type { OwnedAddresses } from '../ipam/interfaces.js';
 import type { AttachmentView, ExposureView, Report } from './api-types.js';
 
 export interface AttachOptions {
   readonly multicastRoute: boolean;
+}
+
+/** Who asked may go away: what waits is cancelled then. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -29,24 +36,59 @@ export interface Control {
   /** @param peers the literal texts given at connect; unknown ones are ignored. */
   forget(peers: readonly string[]): Promise<void>;
 
-  /** @param cidrs `a.b.c.d/n`. @returns the same, now present on the workload. */
+  /** null: the allocator is off, and its routes do not exist. */
+  readonly ipam: IpamControl | null;
+
+  /**
+   * @param addresses as in `AttachRequest`; may wait for the allocator.
+   * @returns `a.b.c.d/n` each, now present on the workload.
+   */
   attach(
     target: string,
-    cidrs: readonly string[],
-    options: AttachOptions,
+    addresses: readonly string[],
+    options: AttachOptions & CallOptions,
   ): Promise<readonly string[]>;
   /** @returns the addresses that were removed. */
-  detach(target: string, cidrs: readonly string[]): Promise<readonly string[]>;
+  detach(target: string, addresses: readonly string[]): Promise<readonly string[]>;
   attachments(): Promise<readonly AttachmentView[]>;
 
-  /** Idempotent. @param cidr `a.b.c.d/n`. */
-  expose(cidr: string, options: { readonly masquerade: boolean }): Promise<void>;
-  /** Idempotent; an address that is not there is no error. */
-  hide(cidr: string): Promise<void>;
+  /** Idempotent. @param addresses as in `ExposeRequest`. @returns `a.b.c.d/n` each. */
+  expose(
+    addresses: readonly string[],
+    options: { readonly masquerade: boolean } & CallOptions,
+  ): Promise<readonly string[]>;
+  /** Idempotent; an address that is not there is no error. @returns what is gone. */
+  hide(addresses: readonly string[]): Promise<readonly string[]>;
   exposures(): Promise<readonly ExposureView[]>;
 
   /** Removes bridge, interfaces, rules and stored state. The caller stops the process then. */
   reset(): Promise<void>;
   /** Asks for an orderly end of the process, after the present answer is out. */
   stop(): void;
+}
+
+export interface IpamCall extends CallOptions {
+  /** The identifier is a workload whose end we are told of. */
+  readonly checkAlive: boolean;
+}
+
+/** Calls reject with `RequestError` for what the caller can mend, like those of `Control`. */
+export interface IpamControl {
+  readonly defaultSubnet: Cidr;
+  /** @param subnet null: the default. @returns the address with the prefix of the subnet. */
+  allocate(ident: string, subnet: Cidr | null, call: IpamCall): Promise<Cidr>;
+  /** @param optimistic success before it is known who owns the address. */
+  claim(ident: string, cidr: Cidr, optimistic: boolean, call: IpamCall): Promise<void>;
+  lookup(ident: string, subnet: Cidr | null): readonly Cidr[];
+  list(): readonly OwnedAddresses[];
+  free(ident: string, address: Ipv4): Promise<void>;
+  freeAll(ident: string): Promise<void>;
+  /** Waits until addresses can be given. */
+  prime(options: CallOptions): Promise<void>;
+  /** @returns how many addresses passed to us. */
+  takeOver(peer: string, force: boolean): Promise<number>;
+  /** Hands all ranges to another peer. */
+  leave(): Promise<void>;
+  /** What waits or is wrong, why, and what would resolve it: one sentence each. */
+  check(): readonly string[];
 }

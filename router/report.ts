@@ -15,11 +15,11 @@ import type {
   ReportConnection,
   ReportDns,
   ReportExtras,
-  ReportIpam,
   ReportMac,
   ReportPeer,
   ReportRouter,
 } from './api-types.js';
+import { buildIpamExtras, buildIpamReport, type IpamReportInput } from './report-ipam.js';
 import { mapOf, presentList } from './report-json.js';
 import { reportOffloads } from './report-offloads.js';
 
@@ -41,7 +41,8 @@ export interface ReportInput {
   readonly apiRejections: Readonly<Record<string, number>>;
   /** Sentences from other parts than the mesh. */
   readonly warnings: readonly string[];
-  readonly ipam?: ReportIpam;
+  /** null: the allocator is off. */
+  readonly ipam?: IpamReportInput | null;
   readonly dns?: ReportDns;
 }
 
@@ -54,7 +55,7 @@ export function buildReport(input: ReportInput): Report {
     Version: input.version,
     VersionCheck: { Enabled: false, Success: false, NewVersion: '', NextCheckAt: NEVER },
     Router: buildRouter(input),
-    IPAM: input.ipam,
+    IPAM: input.ipam == null ? undefined : buildIpamReport(input.ipam.status),
     DNS: input.dns,
     Proxy: undefined,
     Plugin: undefined,
@@ -236,6 +237,7 @@ function buildExtras(input: ReportInput): ReportExtras {
               })),
             ),
           },
+    Ipam: input.ipam == null ? null : buildIpamExtras(input.ipam),
     Process: { Pid: input.pid },
   };
 }

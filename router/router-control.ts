@@ -7,15 +7,18 @@ import type { SleeveOverlay } from '../fastdp/io/sleeve-overlay.js';
 import { resolveTarget } from '../mesh/io/resolve-target.js';
 import type { MeshRunner } from '../mesh/io/runner.js';
 import type { ConnectItem } from '../mesh/peer/dial.js';
+import { Addressing } from './addressing.js';
 import type { ApiCounters } from './api/counters.js';
 import type { AttachmentView, ExposureView, Report } from './api-types.js';
 import type { RouterConfig } from './config.js';
-import type { AttachOptions, Control } from './control.js';
+import type { AttachOptions, CallOptions, Control, IpamControl } from './control.js';
 import type { HostNetwork } from './host/host-network.js';
 import type { StateStore } from './io/state-store.js';
 import type { UnresolvedTargets } from './io/unresolved-targets.js';
+import type { IpamPart } from './ipam-part.js';
 import type { RouterMetrics } from './metrics.js';
 import { buildReport } from './report.js';
+import { ipamWarnings } from './report-ipam.js';
 import { offloadWarnings } from './report-offloads.js';
 
 /** How the bridge itself is called among the attachments. */
@@ -33,6 +36,8 @@ export interface RouterControlModules {
   readonly mesh: MeshRunner;
   readonly overlay: SleeveOverlay;
   readonly host: HostNetwork;
+  /** null: off. */
+  readonly ipam: IpamPart | null;
   readonly store: StateStore;
   readonly unresolved: UnresolvedTargets;
   readonly metrics: () => Promise<RouterMetrics>;
@@ -44,11 +49,17 @@ export interface RouterControlModules {
 export class RouterControl implements Control {
   readonly #options: RouterControlOptions;
   readonly #modules: RouterControlModules;
+  readonly #addressing: Addressing;
   #isReady = false;
 
   constructor(options: RouterControlOptions, modules: RouterControlModules) {
     this.#options = options;
     this.#modules = modules;
+    this.#addressing = new Addressing(modules);
+  }
+
+  get ipam(): IpamControl | null {
+    return this.#modules.ipam?.control ?? null;
   }
 
   setReady(isReady: boolean): void {
@@ -63,6 +74,7 @@ export class RouterControl implements Control {
     const { mesh, overlay, host, unresolved, apiCounters, clock } = this.#modules;
     const dataPlane = await overlay.status().catch(() => null);
     const meshStatus = mesh.status();
+    const ipam = this.#modules.ipam?.report() ?? null;
     const noData = 'the data plane does not answer; see the log';
     return buildReport({
       ready: this.#isReady,
@@ -87,7 +99,9 @@ export class RouterControl implements Control {
         ...unresolved.warnings(),
         ...offloadWarnings(dataPlane?.offloads ?? []),
         ...(dataPlane === null ? [noData] : []),
+        ...(ipam === null ? [] : ipamWarnings(ipam)),
       ],
+      ipam,
     });
   }
 
@@ -117,21 +131,16 @@ export class RouterControl implements Control {
     this.#modules.mesh.forget(peers);
   }
 
-  async attach(
+  attach(
     target: string,
-    cidrs: readonly string[],
-    options: AttachOptions,
+    addresses: readonly string[],
+    options: AttachOptions & CallOptions,
   ): Promise<readonly string[]> {
-    const { host, log } = this.#modules;
-    const attached = await host.attach(target, cidrs, options);
-    for (const clash of await host.routeClashes(cidrs)) {
-      log.warn('an attached address clashes with a route of this host', { target, clash });
-    }
-    return attached;
+    return this.#addressing.attach(target, addresses, options);
   }
 
-  detach(target: string, cidrs: readonly string[]): Promise<readonly string[]> {
-    return this.#modules.host.detach(target, cidrs);
+  detach(target: string, addresses: readonly string[]): Promise<readonly string[]> {
+    return this.#addressing.detach(target, addresses);
   }
 
   async attachments(): Promise<readonly AttachmentView[]> {
@@ -142,14 +151,19 @@ export class RouterControl implements Control {
     return [own, ...workloads.map(({ target, mac, cidrs }) => ({ target, mac, cidrs }))];
   }
 
-  async expose(cidr: string, options: { readonly masquerade: boolean }): Promise<void> {
-    await this.#modules.host.expose(cidr, options);
+  async expose(
+    addresses: readonly string[],
+    options: { readonly masquerade: boolean } & CallOptions,
+  ): Promise<readonly string[]> {
+    const exposed = await this.#addressing.expose(addresses, options);
     this.#saveExposures();
+    return exposed;
   }
 
-  async hide(cidr: string): Promise<void> {
-    await this.#modules.host.hide(cidr);
+  async hide(addresses: readonly string[]): Promise<readonly string[]> {
+    const hidden = await this.#addressing.hide(addresses);
     this.#saveExposures();
+    return hidden;
   }
 
   async exposures(): Promise<readonly ExposureView[]> {
@@ -158,8 +172,10 @@ export class RouterControl implements Control {
 
   async reset(): Promise<void> {
     this.#isReady = false;
-    await this.#modules.host.tearDown();
-    this.#modules.store.remove();
+    const { host, ipam, store } = this.#modules;
+    await host.tearDown();
+    await ipam?.discard();
+    store.remove();
   }
 
   stop(): void {

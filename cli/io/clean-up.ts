@@ -74,7 +74,9 @@ function tryRun(program: string, args: readonly string[]): string | null {
 /** Stored state, the original's database, and what stands beside them under the same names. */
 function removeDatabase(): string[] {
   const folder = dirname(DEFAULT_DB_PREFIX);
-  const starts = ['state.json', 'data.db'].map((end) => basename(DEFAULT_DB_PREFIX) + end);
+  const starts = ['state.json', 'ipam.json', 'data.db'].map(
+    (end) => basename(DEFAULT_DB_PREFIX) + end,
+  );
   let names: string[];
   try {
     names = readdirSync(folder).filter((name) => starts.some((start) => name.startsWith(start)));

@@ -25,6 +25,10 @@ export function createHostActions(): HostActions {
     },
     cleanUp: cleanUpHost,
     sleep: (ms) => sleep(ms),
+    after: (ms, work) => {
+      const timer = setTimeout(work, ms);
+      return () => clearTimeout(timer);
+    },
     nowMs: () => performance.now(),
   };
 }

@@ -3,53 +3,29 @@
  * route. Routes of parts that are off don't exist.
  * Source: reference/http-api.md 2, 3, 6, 7, 8; vectors/http-api-calls.json.
  */
-import type { FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
-import type { z } from 'zod';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DecodeError, errorText, RequestError } from '../../core/errors.js';
 import { formatCidr, parseCidr } from '../../core/ip.js';
 import type { Control } from '../control.js';
 import { runTemplate } from '../go-template.js';
 import { reportJson } from '../report-json.js';
 import { statusPage, statusPages } from '../status-pages.js';
-import { attachRequest, detachRequest } from './request-schemas.js';
+import {
+  clientSignal,
+  jsonBody,
+  parameters,
+  type Route,
+  sendJson,
+  sendJsonText,
+  sendText,
+  switchParameter,
+} from './answers.js';
+import { ipamRoutes, peerRemovalRoutes } from './ipam-routes.js';
+import { attachRequest, detachRequest, exposeRequest, hideRequest } from './request-schemas.js';
+import { WaitingRoom } from './waiting-room.js';
 
-export interface Route {
-  readonly method: HTTPMethods;
-  /** `:name` stands for one part of the path. */
-  readonly path: string;
-  readonly handle: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
-}
-
-const TEXT = 'text/plain; charset=utf-8';
 /** Peers named in one call; a longer list is a mistake. */
 const MAX_PEERS_PER_REQUEST = 1000;
-
-/** An empty answer has no content type, like the original's. */
-export function sendText(reply: FastifyReply, status: number, text: string): FastifyReply {
-  reply.code(status);
-  return text === '' ? reply.send() : reply.type(TEXT).send(text);
-}
-
-/** As bytes, because fastify adds a charset to text, which the original does not have. */
-const sendJsonText = (reply: FastifyReply, text: string): FastifyReply =>
-  reply.code(200).type('application/json').send(Buffer.from(text));
-
-const sendJson = (reply: FastifyReply, value: unknown): FastifyReply =>
-  sendJsonText(reply, `${JSON.stringify(value)}\n`);
-
-/** From the query, and for POST and PUT from a form body first. */
-function parameters(request: FastifyRequest, name: string): readonly string[] {
-  const query = request.query as URLSearchParams;
-  const form = request.body instanceof URLSearchParams ? request.body.getAll(name) : [];
-  return [...form, ...query.getAll(name)];
-}
-
-function switchParameter(request: FastifyRequest, name: string): boolean {
-  const value = parameters(request, name)[0] ?? 'false';
-  if (/^(1|t|true)$/i.test(value)) return true;
-  if (/^(0|f|false|)$/i.test(value)) return false;
-  throw new RequestError('bad-switch', `${name}: expected true or false`);
-}
 
 function cidrParameter(request: FastifyRequest): string {
   const { ip, length } = request.params as { ip: string; length: string };
@@ -58,20 +34,6 @@ function cidrParameter(request: FastifyRequest): string {
   } catch (error) {
     throw new RequestError('cidr-invalid', errorText(error));
   }
-}
-
-function jsonBody<T extends z.ZodType>(schema: T, request: FastifyRequest): z.output<T> {
-  const type = request.headers['content-type'] ?? '';
-  if (!type.startsWith('application/json')) {
-    throw new RequestError('not-json', 'expected a body of type application/json');
-  }
-  const result = schema.safeParse(request.body);
-  if (result.success) return result.data;
-  const issues = result.error.issues.map((issue) => {
-    const field = issue.path.join('.');
-    return field === '' ? issue.message : `${field}: ${issue.message}`;
-  });
-  throw new RequestError('bad-body', issues.join('; '));
 }
 
 export function metricsRoutes(control: Control): Route[] {
@@ -133,11 +95,14 @@ async function report(control: Control, request: FastifyRequest, reply: FastifyR
 
 /** Everything: these change the network. */
 export function controlRoutes(control: Control): Route[] {
+  const waiting = new WaitingRoom();
   return [
     ...statusRoutes(control),
     ...peerRoutes(control),
-    ...exposeRoutes(control),
-    ...workloadRoutes(control),
+    ...peerRemovalRoutes(control.ipam),
+    ...(control.ipam === null ? [] : ipamRoutes(control.ipam, waiting)),
+    ...exposeRoutes(control, waiting),
+    ...workloadRoutes(control, waiting),
     {
       method: 'POST',
       path: '/reset',
@@ -182,24 +147,10 @@ function peerRoutes(control: Control): Route[] {
         return sendText(reply, 200, '');
       },
     },
-    // Both exist without allocator, too: then there is nothing to hand over.
-    {
-      method: 'DELETE',
-      path: '/peer',
-      handle: async (_request, reply) => sendText(reply, 204, ''),
-    },
-    {
-      method: 'DELETE',
-      path: '/peer/:name',
-      handle: async (request, reply) => {
-        const { name } = request.params as { name: string };
-        return sendText(reply, 200, `0 IPs taken over from ${name}\n`);
-      },
-    },
   ];
 }
 
-function exposeRoutes(control: Control): Route[] {
+function exposeRoutes(control: Control, waiting: WaitingRoom): Route[] {
   return [
     {
       method: 'POST',
@@ -208,7 +159,7 @@ function exposeRoutes(control: Control): Route[] {
         const cidr = cidrParameter(request);
         const masquerade = !switchParameter(request, 'skipNAT');
         try {
-          await control.expose(cidr, { masquerade });
+          await control.expose([cidr], { masquerade });
         } catch (error) {
           if (error instanceof RequestError) throw error;
           throw new RequestError('expose-failed', `unable to expose: ${errorText(error)}`, 500);
@@ -220,8 +171,26 @@ function exposeRoutes(control: Control): Route[] {
       method: 'DELETE',
       path: '/expose/:ip/:length',
       handle: async (request, reply) => {
-        await control.hide(cidrParameter(request));
+        await control.hide([cidrParameter(request)]);
         return sendText(reply, 204, '');
+      },
+    },
+    {
+      method: 'POST',
+      path: '/expose',
+      handle: async (request, reply) => {
+        const { addresses, masquerade } = jsonBody(exposeRequest, request);
+        const signal = clientSignal(reply);
+        const exposed = await waiting.run(() => control.expose(addresses, { masquerade, signal }));
+        return sendJson(reply, { addresses: exposed });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/hide',
+      handle: async (request, reply) => {
+        const { addresses } = jsonBody(hideRequest, request);
+        return sendJson(reply, { addresses: await control.hide(addresses) });
       },
     },
     {
@@ -232,22 +201,26 @@ function exposeRoutes(control: Control): Route[] {
   ];
 }
 
-function workloadRoutes(control: Control): Route[] {
+function workloadRoutes(control: Control, waiting: WaitingRoom): Route[] {
   return [
     {
       method: 'POST',
       path: '/attach',
       handle: async (request, reply) => {
-        const { target, cidrs, options } = jsonBody(attachRequest, request);
-        return sendJson(reply, { addresses: await control.attach(target, cidrs, options) });
+        const { target, addresses, options } = jsonBody(attachRequest, request);
+        const signal = clientSignal(reply);
+        const attached = await waiting.run(() =>
+          control.attach(target, addresses, { ...options, signal }),
+        );
+        return sendJson(reply, { addresses: attached });
       },
     },
     {
       method: 'POST',
       path: '/detach',
       handle: async (request, reply) => {
-        const { target, cidrs } = jsonBody(detachRequest, request);
-        return sendJson(reply, { addresses: await control.detach(target, cidrs) });
+        const { target, addresses } = jsonBody(detachRequest, request);
+        return sendJson(reply, { addresses: await control.detach(target, addresses) });
       },
     },
     {

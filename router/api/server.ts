@@ -8,10 +8,11 @@ import { errorCode, errorText, RequestError, WeaveError } from '../../core/error
 import type { Logger } from '../../core/log.js';
 import type { ListenAddress } from '../config.js';
 import type { Control } from '../control.js';
+import { type Route, sendText } from './answers.js';
 import type { ApiCounters } from './counters.js';
 import { refuse } from './guard.js';
 import { type Listening, listen } from './io/listen.js';
-import { controlRoutes, metricsRoutes, type Route, sendText, statusRoutes } from './routes.js';
+import { controlRoutes, metricsRoutes, statusRoutes } from './routes.js';
 
 export interface ApiServerOptions {
   /** null is off. */

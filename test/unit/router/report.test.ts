@@ -1,13 +1,16 @@
 /** The report from pictures of mesh and data plane, its JSON, and the metrics made from it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseCidr, parseIpv4 } from '../../../core/ip.js';
 import { parseMac } from '../../../core/mac.js';
 import { type PeerName, parsePeerName } from '../../../core/peer-name.js';
 import type { DataPlaneStatus } from '../../../fastdp/status.js';
+import type { IpamStatus } from '../../../ipam/interfaces.js';
 import type { ConnectionStatus, MeshStatus } from '../../../mesh/status.js';
 import type { Report } from '../../../router/api-types.js';
 import { RouterMetrics } from '../../../router/metrics.js';
 import { buildReport, type ReportInput } from '../../../router/report.js';
+import { ipamWarnings } from '../../../router/report-ipam.js';
 import { reportJson } from '../../../router/report-json.js';
 import { statusPage, statusPages } from '../../../router/status-pages.js';
 import { loadVectors } from '../../support/vectors.js';
@@ -206,12 +209,16 @@ test('recorded reports print again byte for byte', () => {
   }
 });
 
-async function metrics(changed: Partial<ReportInput> = {}): Promise<string> {
+async function metrics(
+  changed: Partial<ReportInput> = {},
+  parts: Partial<Report> = {},
+): Promise<string> {
+  const report = { ...buildReport(input(changed)), ...parts };
   const eventLoopDelay = { read: () => ({ p50: 0.001, p99: 0.002, max: 0.003 }) };
   const exporter = new RouterMetrics({ eventLoopDelay, processMetrics: null });
   // Twice, since counters must not add up over scrapes.
-  await exporter.text(buildReport(input(changed)));
-  return await exporter.text(buildReport(input(changed)));
+  await exporter.text(report);
+  return await exporter.text(report);
 }
 
 test('processor time counts from the start of the process, not of the first scrape', async () => {
@@ -258,7 +265,7 @@ test('metrics of allocator and names exist while those run', async () => {
   const killed = cases.find(({ title }) => title.includes('killed'));
   const { IPAM, DNS } = JSON.parse(killed?.report ?? '') as Report;
   assert.ok(IPAM !== undefined && DNS !== undefined);
-  const text = await metrics({ ipam: IPAM, dns: DNS });
+  const text = await metrics({}, { IPAM, DNS });
   for (const expected of [
     'weave_ips{state="local-used"} 2',
     'weave_max_ips 1048576',
@@ -269,6 +276,74 @@ test('metrics of allocator and names exist while those run', async () => {
     'weave_dns_entries 2',
   ]) {
     assert.ok(text.split('\n').includes(expected), `${expected}\nis not in\n${text}`);
+  }
+});
+
+const ipamStatus: IpamStatus = {
+  summary: 'waiting for IP(s) to become available',
+  universe: parseCidr('10.32.0.0/24'),
+  universeAddresses: 256,
+  defaultSubnet: parseCidr('10.32.0.0/25'),
+  activeAddresses: 3,
+  vote: null,
+  entries: [
+    {
+      ...{ token: parseIpv4('10.32.0.0'), size: 128, peer: one, nickname: 'host\u00071' },
+      ...{ known: true, version: 4 },
+    },
+  ],
+  owners: [
+    {
+      ...{ peer: one, nickname: 'host1', addresses: 128, free: 125 },
+      ...{ reachable: false, unreachableMs: 90_400 },
+    },
+  ],
+  pendingClaims: [{ ident: 'c3', cidr: parseCidr('10.32.0.9/24') }],
+  pendingAllocates: [{ ident: 'c1', subnet: parseCidr('10.32.0.0/25') }],
+  conflicts: [
+    {
+      ...{ start: parseIpv4('10.32.0.128'), end: parseIpv4('10.32.0.160') },
+      ...{ ours: one, theirs: one, sinceMs: 5_000, reason: 'two peers own it' },
+    },
+  ],
+  stranded: [{ ident: 'c4', cidr: parseCidr('10.32.0.200/24'), owner: one, duplicate: true }],
+  held: 'isolated',
+};
+
+test('the allocator’s part of report, warnings and metrics', async () => {
+  const store = { saves: 7, failures: 2, fault: 'disk full' };
+  const ipam = { status: ipamStatus, store, counters: { grants: 5 } };
+  const { IPAM, WeaveNet } = buildReport(input({ ipam }));
+  assert.deepEqual(IPAM, {
+    Paxos: null,
+    Range: '10.32.0.0/24',
+    RangeNumIPs: 256,
+    ActiveIPs: 3,
+    DefaultSubnet: '10.32.0.0/25',
+    Entries: [
+      {
+        ...{ Token: '10.32.0.0', Size: 128, Peer: '82:00:00:00:00:01', Nickname: 'host\\u00071' },
+        ...{ IsKnownPeer: true, Version: 4 },
+      },
+    ],
+    PendingClaims: [{ Ident: 'c3', CIDR: { Addr: '10.32.0.9', PrefixLen: 24 } }],
+    PendingAllocates: ['c1 10.32.0.0/25'],
+  });
+  assert.equal(WeaveNet?.Ipam?.Owners[0]?.UnreachableSeconds, 90);
+  assert.equal(WeaveNet?.Ipam?.Conflicts[0]?.Size, 32);
+  assert.match(ipamWarnings(ipam).join('\n'), /disk full\ntwo peers own it\n.*in use twice/);
+  const lines = (await metrics({ ipam })).split('\n');
+  for (const expected of [
+    'weave_ipam_pending_claims 1',
+    'weave_ipam_conflicts 1',
+    'weave_ipam_stranded 1',
+    'weave_ipam_duplicates 1',
+    'weave_ipam_ring_entries 1',
+    'weave_ipam_events_total{event="grants"} 5',
+    'weave_ipam_saves_total{result="ok"} 7',
+    'weave_ipam_saves_total{result="failed"} 2',
+  ]) {
+    assert.ok(lines.includes(expected), expected);
   }
 });
 
