@@ -7,10 +7,20 @@ import type { RouterKind } from './lab-host.js';
 /** Environment variable with the path of the original's `weaver` binary. */
 export const REAL_ROUTER_VARIABLE = 'WEAVE_REAL_ROUTER';
 
-/** @param binary path of the original's `weaver`. Needs the program iptables on this machine. */
-export function realRouter(binary: string): RouterKind {
+/**
+ * With its allocator the original looks at the namespace of process 1, which must be the host's: so
+ * it is started as process 1 of a namespace of its own. Its process id is not the one we see then.
+ */
+const AS_FIRST_PROCESS = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+
+/**
+ * @param binary path of the original's `weaver`. Needs the program iptables on this machine.
+ * @param allocates whether it is to be given a range.
+ */
+export function realRouter(binary: string, allocates = false): RouterKind {
   return {
     argv: (host, options) => [
+      ...(allocates ? AS_FIRST_PROCESS : []),
       binary,
       ...['--name', host.name, '--nickname', host.nickname, '--port', '6783'],
       ...['--no-fastdp', '--datapath', '', '--no-dns', '--docker-api', ''],
