@@ -1,22 +1,20 @@
 /**
- * Address arguments. They come first; the first word that is none ends the list.
+ * Address arguments. They come first; the first word that is none ends the list. No address means
+ * `net:default`; the router decides whether it can choose one.
  * Source: reference/cli.md 3.
  */
-import { CommandFailure, EXIT, UsageFailure } from './exit.js';
+import type { AddressText } from '../router/api-types.js';
+import { UsageFailure } from './exit.js';
 
 const CIDR = String.raw`\d{1,3}(?:\.\d{1,3}){3}\/\d{1,2}`;
-const ADDRESS = new RegExp(`^(?:net:default|net:${CIDR}|(?:ip:)?${CIDR})$`);
+const ADDRESS = new RegExp(`^(?:net:default|(?:net:|ip:)?${CIDR})$`);
 
 export interface AddressArguments {
-  /** `a.b.c.d/n` each. */
-  readonly cidrs: readonly string[];
+  readonly addresses: readonly AddressText[];
   readonly rest: readonly string[];
 }
 
-/**
- * @throws {CommandFailure} for forms that need the allocator, also for no address at all, which
- *   means `net:default`. @throws {UsageFailure} for an address at a wrong place or without prefix.
- */
+/** @throws {UsageFailure} for an address at a wrong place or without prefix. */
 export function takeAddresses(words: readonly string[]): AddressArguments {
   const end = words.findIndex((word) => !ADDRESS.test(word));
   const addresses = end < 0 ? words : words.slice(0, end);
@@ -27,14 +25,7 @@ export function takeAddresses(words: readonly string[]): AddressArguments {
       throw new UsageFailure(`${word}: expected an address with prefix, like ${word}/24`);
     }
   }
-  if (addresses.length === 0 || addresses.some((address) => address.startsWith('net:'))) {
-    throw new CommandFailure(
-      EXIT.failed,
-      "IP address allocation must be enabled to use 'net:' or no address; " +
-        'this version has no allocator, so give explicit addresses like 10.2.1.5/24',
-    );
-  }
-  return { cidrs: addresses.map((address) => address.replace(/^ip:/, '')), rest };
+  return { addresses, rest };
 }
 
 /** The original prints addresses without their prefix. */

@@ -35,5 +35,7 @@ export interface HostActions {
    */
   lookUp(name: string, server: string): Promise<readonly string[]>;
   sleep(ms: number): Promise<void>;
+  /** Does the work later, unless the returned function is called before. */
+  after(ms: number, work: () => void): () => void;
   nowMs(): number;
 }

@@ -8,6 +8,7 @@ import { attach, detach } from './commands/attach.js';
 import { connect, forget } from './commands/connect.js';
 import { dnsAdd, dnsArgs, dnsLookup, dnsRemove } from './commands/dns.js';
 import { expose, hide } from './commands/expose.js';
+import { ipam } from './commands/ipam.js';
 import { launch } from './commands/launch.js';
 import { prime, rmpeer } from './commands/prime.js';
 import { ps } from './commands/ps.js';
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   forget,
   prime,
   rmpeer,
+  ipam,
   attach,
   detach,
   expose,

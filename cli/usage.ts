@@ -6,7 +6,8 @@ export function usageText(commands: readonly Command[]): string {
   const lines = ['help | --help', ...forms].map((form) => `      ${form}\n`).join('');
   return (
     `Usage:\n\nweave [--local] [--socket PATH] [--output text|json] COMMAND\n\n${lines}\n` +
-    '      where PEER is HOST[:PORT] and CIDR is an address with prefix, 10.2.1.5/24.\n' +
+    '      where PEER is HOST[:PORT], for rmpeer a peer or nickname, and ADDRESS is one with\n' +
+    '      prefix, 10.2.1.5/24, or net:10.2.1.0/24 or net:default for one that is chosen.\n' +
     '      WEAVE_SOCKET and WEAVE_HTTP_ADDR say where the router answers.\n'
   );
 }

@@ -131,6 +131,8 @@ if (verb === 'start') {
   installAndBuild();
   // `npm run bench -- mesh`: start, handshake and memory, optionally beside the original.
   if (rest[0] === 'mesh') goOn('bench/mesh.js', rest.slice(1));
+  // `npm run bench -- ipam`: allocations per second and time to the first address, likewise.
+  if (rest[0] === 'ipam') goOn('bench/ipam/hosts.js', rest.slice(1));
   goOn('bench/run.js', rest);
 } else if (verb === 'soak') {
   installTools({ ...RUN_TOOLS, ...TEST_TOOLS });

@@ -62,5 +62,5 @@ weave(['status']);
 const secret = options.length > 0 ? `copy ${PASSWORD_FILE} there (root only), then ` : '';
 console.log(`On the second host: ${secret}run\n\n    npm start -- ${ownAddress()}\n`);
 console.log('Give this host or a workload an address on the overlay:\n');
-console.log('    npx weave expose 10.2.1.1/24');
-console.log('    npx weave attach 10.2.1.2/24 NETNS\n');
+console.log('    npx weave expose');
+console.log('    npx weave attach NETNS\n');

@@ -22,6 +22,7 @@ import { MeshCounters } from './mesh-counters.js';
 import type { MeshParts } from './mesh-parts.js';
 import { buildMeshStatus } from './mesh-status.js';
 import type { MeshAction, MeshModules, MeshOptions, NewSocket } from './mesh-types.js';
+import type { ForwardingTables } from './overlay.js';
 import { OverlaySwitch } from './overlay-switch.js';
 import { type ConnectItem, type DialError, Dialer } from './peer/dial.js';
 import { leaveLater } from './peer/leave.js';
@@ -43,6 +44,8 @@ const INPUT_MEMORY = leaveLater(
 export class Mesh {
   /** Something is to be polled that no call of the runner caused, e.g. an overlay's news. */
   onPending: () => void = () => {};
+  /** Peers came, went, or can be reached otherwise. Called in the middle of an input. */
+  onPeersChanged: () => void = () => {};
   readonly #options: MeshOptions;
   readonly #parts: MeshParts;
   readonly #membership: Membership;
@@ -76,6 +79,17 @@ export class Mesh {
   /** For readers: names, nicknames, who is linked to whom. */
   get topology(): Topology {
     return this.#parts.topology;
+  }
+
+  /** Whether a unicast would find its way right now. */
+  canReach(peer: PeerName): boolean {
+    const routes = this.#parts.routes.forGossip(this.#nowMs);
+    return peer === this.#options.name || routes.unicastHop(peer) !== undefined;
+  }
+
+  /** Direct peers that have not turned out to be ourselves. */
+  targetCount(): number {
+    return this.#parts.dialer.foreignDirectCount();
   }
 
   /** As calculated last. */
@@ -266,10 +280,11 @@ export class Mesh {
       overlays: modules.overlays,
       onPending: () => this.onPending(),
     });
-    const routes = new RouteKeeper(
-      { localPeer: name },
-      { topology, random, onRecalculated: (tables) => overlays.setForwarding(tables) },
-    );
+    const onRecalculated = (tables: ForwardingTables): void => {
+      overlays.setForwarding(tables);
+      this.onPeersChanged();
+    };
+    const routes = new RouteKeeper({ localPeer: name }, { topology, random, onRecalculated });
     const gossip = new Gossip(
       { localPeer: name },
       {

@@ -10,15 +10,21 @@ export const DEFAULT_STATUS_ADDRESS = '127.0.0.1:6782';
 /** Root-only twin of the control listener; the command line prefers it. */
 export const DEFAULT_SOCKET_PATH = '/run/weave/weave.sock';
 export const DEFAULT_CONFIG_PATH = '/etc/weave/weave.yaml';
-/** The database file is this with `data.db` behind it. */
+/** Stored state is this with `state.json` and `ipam.json` behind it, the original's `data.db`. */
 export const DEFAULT_DB_PREFIX = '/var/lib/weave/weave';
+
+/**
+ * An address as it is asked for: `10.2.1.5/24` or `ip:10.2.1.5/24` is this one, `net:10.2.1.0/24`
+ * one that the allocator chooses from a subnet, `net:default` from its default subnet.
+ */
+export type AddressText = string;
 
 /** `POST /attach`. Answers 200 with `AddressesReply`, 400 with the field and what is expected. */
 export interface AttachRequest {
   /** Netns name, path, pid or container id; at most 4096 characters. */
   readonly target: string;
-  /** 1 to 64 addresses with prefix, `10.2.1.5/24`. */
-  readonly cidrs: readonly string[];
+  /** At most 64; none means `net:default`. */
+  readonly addresses: readonly AddressText[];
   readonly options?: {
     /** Route 224.0.0.0/4 through the overlay inside the workload; true unless given. */
     readonly multicastRoute?: boolean;
@@ -27,10 +33,22 @@ export interface AttachRequest {
   };
 }
 
-/** `POST /detach`. Answers like `POST /attach`. */
+/** `POST /detach`. Answers like `POST /attach`. `net:` means all that were chosen from there. */
 export interface DetachRequest {
   readonly target: string;
-  readonly cidrs: readonly string[];
+  readonly addresses: readonly AddressText[];
+}
+
+/** `POST /expose`. Answers like `POST /attach`. */
+export interface ExposeRequest {
+  readonly addresses: readonly AddressText[];
+  /** Traffic to other networks leaves under an address of this host; true unless given. */
+  readonly masquerade?: boolean;
+}
+
+/** `POST /hide`. Answers like `POST /attach`. */
+export interface HideRequest {
+  readonly addresses: readonly AddressText[];
 }
 
 export interface AddressesReply {
@@ -183,6 +201,44 @@ export interface ReportDnsExtras {
   readonly DurationSum: number;
 }
 
+/** Of the allocator, what the original had no place for. */
+export interface ReportIpamExtras {
+  /** What the status page says. */
+  readonly Summary: string;
+  /** Ours first. */
+  readonly Owners: readonly {
+    readonly Peer: string;
+    readonly NickName: string;
+    readonly Addresses: number;
+    readonly Free: number;
+    readonly Reachable: boolean;
+    readonly UnreachableSeconds: number;
+  }[];
+  /** Ranges that peers contradict each other about. */
+  readonly Conflicts: readonly {
+    readonly Start: string;
+    readonly Size: number;
+    readonly Ours: string;
+    readonly Theirs: string;
+    readonly Seconds: number;
+    readonly Reason: string;
+  }[];
+  /** In use here, but in a range of another peer. */
+  readonly Stranded: readonly {
+    readonly Ident: string;
+    readonly Cidr: string;
+    readonly Owner: string;
+    readonly Duplicate: boolean;
+  }[];
+  /** Why new addresses wait although there are some, or null. */
+  readonly Held: string | null;
+  readonly RingEntries: number;
+  readonly Saves: number;
+  readonly SaveFailures: number;
+  /** Events of the allocator by stable name. */
+  readonly Counters: Readonly<Record<string, number>>;
+}
+
 /** What the original had no place for. Lists are never null here. */
 export interface ReportExtras {
   /** Conditions that a person should mend, one sentence each. */
@@ -234,6 +290,8 @@ export interface ReportExtras {
   } | null;
   /** null while the name service is off. */
   readonly Dns?: ReportDnsExtras | null;
+  /** null: the allocator is off. */
+  readonly Ipam: ReportIpamExtras | null;
   /** Of this process. */
   readonly Process: { readonly Pid: number };
 }

@@ -38,6 +38,7 @@ import { ServiceManager } from './io/service-manager.js';
 import { StateStore } from './io/state-store.js';
 import { preferThisThread } from './io/thread-priority.js';
 import { UnresolvedTargets } from './io/unresolved-targets.js';
+import { checkOverlap, IpamPart, type IpamPartModules } from './ipam-part.js';
 import type { RouterMetrics } from './metrics.js';
 import { RouterControl, type RouterControlModules } from './router-control.js';
 import { chooseStartTargets } from './start-targets.js';
@@ -48,6 +49,12 @@ export interface RouterModules {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The user asked for an end, or a part that nothing works without is gone (`fault`). */
   readonly onEnd: (fault: string | null) => void;
+}
+
+/** Peers to be called at the start, and whether the mesh knows of them yet. */
+interface TargetPlan {
+  readonly targets: readonly string[];
+  areCalled: boolean;
 }
 
 /** Short ids have 12 bits. */
@@ -105,23 +112,21 @@ export class Router {
     const hostModules = createHostModules({ procPath, engineSockets }, log);
     const name = await this.#chooseName(hostModules);
     const host = this.#makeHost(name, hostModules);
+    if (config.ipam !== null) await checkOverlap(config.ipam, host);
     const tcp = new Tcp({ host: config.host ?? '', port: config.port }, { log });
     // The largest library loads while this thread would only wait for the tools of the next step.
     const apiModule = import('./api/server.js');
     // Refuses if another router has the bridge, before it changes anything.
     const overlay = await this.#startOverlay(name, host, host.setUp());
-    const { mesh, dns } = await this.#startMesh(name, tcp, { overlay, host });
-    const unresolved = new UnresolvedTargets({
-      log,
-      onResolved: (item) => mesh.connect([item], false),
-    });
-    this.#undo.push(() => unresolved.stop());
-    const control = await this.#startApi(await apiModule, { mesh, dns, overlay, host, unresolved });
     const targets = chooseStartTargets({
       given: config.peers,
       resume: config.resume,
       stored: { given: state.givenTargets, targets: state.targets, started: state.started },
     });
+    const plan = { targets, areCalled: false };
+    const parts = await this.#startMesh(name, tcp, { overlay, host, hostModules, plan });
+    const { mesh, unresolved } = parts;
+    const control = await this.#startApi(await apiModule, { ...parts, overlay, host });
     this.#store.update({
       peerName: formatPeerName(name),
       givenTargets: [...config.peers],
@@ -133,6 +138,7 @@ export class Router {
     control.setReady(true);
     this.#notifyReady(name, overlay);
     mesh.connect(await unresolved.add(targets), false);
+    plan.areCalled = true;
   }
 
   async #chooseName(hostModules: HostModules): Promise<PeerName> {
@@ -198,10 +204,16 @@ export class Router {
   async #startMesh(
     name: PeerName,
     tcp: Tcp,
-    { overlay, host }: { readonly overlay: SleeveOverlay; readonly host: HostNetwork },
-  ): Promise<Pick<RouterControlModules, 'mesh' | 'dns'>> {
+    parts: {
+      readonly overlay: SleeveOverlay;
+      readonly host: HostNetwork;
+      readonly hostModules: HostModules;
+      readonly plan: TargetPlan;
+    },
+  ): Promise<Pick<RouterControlModules, 'mesh' | 'dns' | 'ipam' | 'unresolved'>> {
     const { config, password } = this.#loaded;
     const { log, version } = this.#modules;
+    const { overlay, plan } = parts;
     const mesh = new Mesh(
       {
         name,
@@ -223,10 +235,18 @@ export class Router {
     const onTargetsChanged = (texts: readonly string[]): void =>
       this.#store.update({ targets: [...texts] });
     const runner = new MeshRunner({ mesh, tcp, clock: systemClock, log, onTargetsChanged });
-    const dns = await this.#startDns(name, mesh, host);
+    const unresolved = new UnresolvedTargets({
+      log,
+      onResolved: (item) => runner.connect([item], false),
+    });
+    this.#undo.push(() => unresolved.stop());
+    const targetCount = (): number =>
+      plan.areCalled ? mesh.targetCount() + unresolved.texts.length : plan.targets.length;
+    const ipam = await this.#startIpam(name, { mesh, ...parts, targetCount });
+    const dns = await this.#startDns(name, mesh, parts.host);
     await runner.start();
     this.#undo.push(() => runner.stop());
-    return { mesh: runner, dns };
+    return { mesh: runner, dns, ipam, unresolved };
   }
 
   async #startDns(name: PeerName, mesh: Mesh, host: HostNetwork): Promise<DnsPart | null> {
@@ -242,9 +262,25 @@ export class Router {
     return part;
   }
 
+  async #startIpam(
+    name: PeerName,
+    parts: Pick<IpamPartModules, 'mesh' | 'host' | 'hostModules' | 'targetCount'>,
+  ): Promise<IpamPart | null> {
+    const { config } = this.#loaded;
+    if (config.ipam === null) return null;
+    const { nickname, dbPrefix, engineSockets } = config;
+    const ipam = new IpamPart(
+      { config: config.ipam, localPeer: name, nickname, dbPrefix, engineSockets },
+      { ...parts, clock: systemClock, random: systemRandom, log: this.#modules.log },
+    );
+    await ipam.start();
+    this.#undo.push(() => ipam.stop());
+    return ipam;
+  }
+
   async #startApi(
     { ApiServer }: typeof import('./api/server.js'),
-    parts: Pick<RouterControlModules, 'mesh' | 'dns' | 'overlay' | 'host' | 'unresolved'>,
+    parts: Pick<RouterControlModules, 'mesh' | 'dns' | 'ipam' | 'overlay' | 'host' | 'unresolved'>,
   ): Promise<RouterControl> {
     const { config } = this.#loaded;
     const { log, version, onEnd } = this.#modules;

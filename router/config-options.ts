@@ -26,6 +26,12 @@ import {
   parseDnsTimeout,
   parseNameMatch,
 } from './dns-options.js';
+import {
+  DEFAULT_IPALLOC_RANGE,
+  parseIpamInit,
+  parseOptionalSubnet,
+  parseReclaimAfter,
+} from './ipam-options.js';
 
 /** Where a listener binds. `host` null is every address. */
 export type ListenAddress =
@@ -185,6 +191,11 @@ export const optionSchemas = {
   'hostname-from-label': anything,
   'hostname-match': checked(parseNameMatch),
   'hostname-replacement': anything,
+  'ipalloc-range': checked(parseOptionalSubnet),
+  'ipalloc-default-subnet': checked(parseOptionalSubnet),
+  'ipalloc-init': checked(parseIpamInit),
+  'ipalloc-reclaim-after': checked(parseReclaimAfter),
+  'ipalloc-allow-overlap': onOff,
   'docker-api': engineSockets,
 } as const;
 
@@ -267,6 +278,15 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
   'hostname-from-label': value('', 'label of containers that holds their name'),
   'hostname-match': value('(.*)', 'expression that names of containers are matched with'),
   'hostname-replacement': value('$1', 'what they become'),
+  'ipalloc-range': value(
+    DEFAULT_IPALLOC_RANGE,
+    'network that addresses are allocated from, empty = off; the same on all peers',
+    'WEAVE_IPALLOC_RANGE',
+  ),
+  'ipalloc-default-subnet': value('', 'network for requests that name none (the whole range)'),
+  'ipalloc-init': value('consensus', 'consensus[=PEERS], seed=NAME,..., or observer'),
+  'ipalloc-reclaim-after': value('0', 'unreachable for so long, a peer loses its range; 0 = never'),
+  'ipalloc-allow-overlap': flag('start although a route of this host lies in the range'),
   'docker-api': value(DEFAULT_ENGINES, 'Unix sockets of container engines, empty = do not ask any'),
 };
 
@@ -284,14 +304,12 @@ const warnOn = (sentence: string, names: readonly string[], isSwitch = false) =>
     { switch: isSwitch, refuse: false, sentence },
   ]);
 
-const ADDRESSES =
-  'addresses are not allocated by this version; attach and expose with explicit addresses';
 const PROXY = 'there is no Docker API proxy in this version; the option has no effect';
 const PLUGIN = 'there is no Docker plugin in this version; use weave attach';
 const DISCOVERY = 'there is no peer discovery service; name peers on the command line';
 
 export const absentOptions: ReadonlyMap<string, AbsentOption> = new Map([
-  ...warnOn(ADDRESSES, ['ipalloc-range', 'ipalloc-default-subnet', 'ipalloc-init', 'iprange']),
+  ...warnOn('use --ipalloc-range instead; the option has no effect', ['iprange']),
   ...warnOn('rules for the Docker bridge are not laid by this version', ['docker-bridge']),
   ...warnOn('the kernel data path is not used; frames go through a TAP device', ['datapath']),
   ...warnOn('frames are captured by a TAP device, which has no such buffer', ['bufsz']),

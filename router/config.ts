@@ -25,6 +25,7 @@ import {
   settingsFromFile,
 } from './config-sources.js';
 import { buildDnsConfig, type DnsConfig } from './dns-options.js';
+import { buildIpamConfig, type IpamConfig, ipamWarnings } from './ipam-options.js';
 import { CREDENTIAL_NAME, type FileReader, type PasswordSource, readPassword } from './password.js';
 
 export type { ListenAddress, LogLevel } from './config-options.js';
@@ -65,6 +66,8 @@ export interface RouterConfig {
   readonly procPath: string;
   /** null: the name service is off. */
   readonly dns: DnsConfig | null;
+  /** null: the allocator is off. */
+  readonly ipam: IpamConfig | null;
   /** Unix sockets with Docker's API, asked in order. */
   readonly engineSockets: readonly string[];
   readonly logLevel: LogLevel;
@@ -154,9 +157,10 @@ function loadConfig(
   }
   if (values === null || errors.length > 0) return { loaded: null, errors };
   checkTogether(values, peers, errors);
+  const ipam = loadIpam(values, settings, errors);
   if (errors.length > 0) return { loaded: null, errors };
-  const config = buildConfig(values, peers, input.hostName);
-  warnings.push(...exposureWarnings(config));
+  const config = buildConfig(values, peers, ipam, input.hostName);
+  warnings.push(...exposureWarnings(config), ...ipamWarnings(ipam, config.name));
   if (password === null && config.trustedSubnets.length > 0) {
     warnings.push('--trusted-subnets has no effect without a password');
   }
@@ -216,6 +220,21 @@ function checkTogether(
   }
 }
 
+function loadIpam(
+  values: OptionValues,
+  settings: readonly Setting[],
+  errors: ConfigError[],
+): IpamConfig | null {
+  const given = settings.filter(({ value }) => value !== '').map(({ option }) => option);
+  try {
+    return buildIpamConfig(values, new Set(given));
+  } catch (error) {
+    if (!(error instanceof ConfigFault)) throw error;
+    errors.push(error);
+    return null;
+  }
+}
+
 /** Within one place `--password` wins over `--password-file`; the places rank as usual. */
 function passwordSource(
   file: readonly Setting[],
@@ -243,6 +262,7 @@ function passwordSource(
 function buildConfig(
   values: OptionValues,
   peers: readonly string[],
+  ipam: IpamConfig | null,
   hostName: string,
 ): RouterConfig {
   return Object.freeze({
@@ -276,6 +296,7 @@ function buildConfig(
     hostRoot: values['host-root'],
     procPath: values['proc-path'],
     dns: buildDnsConfig(values),
+    ipam,
     engineSockets: Object.freeze(values['docker-api']),
     logLevel: values['log-level'],
     logFormat: values['log-format'],

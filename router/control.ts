@@ -2,15 +2,22 @@
  * Everything that the API handlers need from the router. compose.ts implements it over the mesh,
  * the data plane and the host's network; tests over plain values.
  */
+import type { Cidr, Ipv4 } from '../core/ip.js';
 import type { NameEntry } from '../dns/name-entry.js';
 import type { NameFilter } from '../dns/names.js';
 import type { RecordData } from '../dns/record-data.js';
+import type { OwnedAddresses } from '../ipam/interfaces.js';
 import type { AttachmentView, ExposureView, Report } from './api-types.js';
 
 export interface AttachOptions {
   readonly multicastRoute: boolean;
   /** Valid and fully qualified; those outside our domain are ignored. */
   readonly names?: readonly string[];
+}
+
+/** Who asked may go away: what waits is cancelled then. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -37,20 +44,29 @@ export interface Control {
   /** null: the name service is off, and its routes do not exist. */
   readonly names: NamesControl | null;
 
-  /** @param cidrs `a.b.c.d/n`. @returns the same, now present on the workload. */
+  /** null: the allocator is off, and its routes do not exist. */
+  readonly ipam: IpamControl | null;
+
+  /**
+   * @param addresses as in `AttachRequest`; may wait for the allocator.
+   * @returns `a.b.c.d/n` each, now present on the workload.
+   */
   attach(
     target: string,
-    cidrs: readonly string[],
-    options: AttachOptions,
+    addresses: readonly string[],
+    options: AttachOptions & CallOptions,
   ): Promise<readonly string[]>;
   /** @returns the addresses that were removed. */
-  detach(target: string, cidrs: readonly string[]): Promise<readonly string[]>;
+  detach(target: string, addresses: readonly string[]): Promise<readonly string[]>;
   attachments(): Promise<readonly AttachmentView[]>;
 
-  /** Idempotent. @param cidr `a.b.c.d/n`. */
-  expose(cidr: string, options: { readonly masquerade: boolean }): Promise<void>;
-  /** Idempotent; an address that is not there is no error. */
-  hide(cidr: string): Promise<void>;
+  /** Idempotent. @param addresses as in `ExposeRequest`. @returns `a.b.c.d/n` each. */
+  expose(
+    addresses: readonly string[],
+    options: { readonly masquerade: boolean } & CallOptions,
+  ): Promise<readonly string[]>;
+  /** Idempotent; an address that is not there is no error. @returns what is gone. */
+  hide(addresses: readonly string[]): Promise<readonly string[]>;
   exposures(): Promise<readonly ExposureView[]>;
 
   /** Removes bridge, interfaces, rules and stored state. The caller stops the process then. */
@@ -61,6 +77,11 @@ export interface Control {
 
 export interface AddNameOptions {
   /** The identifier is a container's: take its full id, and nothing if it does not run. */
+  readonly checkAlive: boolean;
+}
+
+export interface IpamCall extends CallOptions {
+  /** The identifier is a workload whose end we are told of. */
   readonly checkAlive: boolean;
 }
 
@@ -85,4 +106,25 @@ export interface NamesControl {
   remove(filter: NameFilter): Promise<void>;
   /** Of all peers, tombstones included. */
   list(): readonly NameEntry[];
+}
+
+/** Calls reject with `RequestError` for what the caller can mend, like those of `Control`. */
+export interface IpamControl {
+  readonly defaultSubnet: Cidr;
+  /** @param subnet null: the default. @returns the address with the prefix of the subnet. */
+  allocate(ident: string, subnet: Cidr | null, call: IpamCall): Promise<Cidr>;
+  /** @param optimistic success before it is known who owns the address. */
+  claim(ident: string, cidr: Cidr, optimistic: boolean, call: IpamCall): Promise<void>;
+  lookup(ident: string, subnet: Cidr | null): readonly Cidr[];
+  list(): readonly OwnedAddresses[];
+  free(ident: string, address: Ipv4): Promise<void>;
+  freeAll(ident: string): Promise<void>;
+  /** Waits until addresses can be given. */
+  prime(options: CallOptions): Promise<void>;
+  /** @returns how many addresses passed to us. */
+  takeOver(peer: string, force: boolean): Promise<number>;
+  /** Hands all ranges to another peer. */
+  leave(): Promise<void>;
+  /** What waits or is wrong, why, and what would resolve it: one sentence each. */
+  check(): readonly string[];
 }

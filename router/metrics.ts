@@ -143,6 +143,7 @@ export class RouterMetrics {
   /** Registered when the parts are seen for the first time, and so absent while they are off. */
   #addAddresses(): void {
     const gauges = new Map<string, Gauge>();
+    let hasEvents = false;
     const set = (name: string, help: string, value: number, labels = {}): void => {
       let gauge = gauges.get(name);
       if (gauge === undefined) {
@@ -151,7 +152,7 @@ export class RouterMetrics {
       }
       gauge.set(labels, value);
     };
-    this.#fill.push(({ IPAM: ipam, DNS: dns, Router: router }) => {
+    this.#fill.push(({ IPAM: ipam, DNS: dns, Router: router, WeaveNet: own }) => {
       if (ipam != null) {
         set('weave_ips', 'Addresses in use on this peer.', ipam.ActiveIPs, { state: 'local-used' });
         set('weave_max_ips', 'Size of the whole allocation range.', ipam.RangeNumIPs);
@@ -165,13 +166,51 @@ export class RouterMetrics {
         set('weave_ipam_pending_allocates', 'Waiting allocations.', allocates);
         set('weave_ipam_pending_claims', 'Waiting claims.', ipam.PendingClaims?.length ?? 0);
       }
+      const extras = own?.Ipam;
+      if (extras != null) {
+        if (!hasEvents) this.#addAllocatorEvents();
+        hasEvents = true;
+        const conflicts = 'Ranges that peers contradict each other about.';
+        set('weave_ipam_conflicts', conflicts, extras.Conflicts.length);
+        const stranded = 'Addresses in use here whose range belongs to another peer.';
+        set('weave_ipam_stranded', stranded, extras.Stranded.length);
+        const twice = extras.Stranded.filter(({ Duplicate }) => Duplicate).length;
+        set('weave_ipam_duplicates', 'Of those, in use elsewhere, too.', twice);
+        set('weave_ipam_ring_entries', 'Ranges in the ring.', extras.RingEntries);
+      }
       if (dns != null) {
-        const own = (dns.Entries ?? []).filter(
+        const local = (dns.Entries ?? []).filter(
           (entry) => entry.Tombstone === 0 && entry.Origin === router.Name,
         );
-        set('weave_dns_entries', 'Live names that originate here.', own.length);
+        set('weave_dns_entries', 'Live names that originate here.', local.length);
       }
     });
+  }
+
+  /** Only once the allocator is seen, like its gauges. */
+  #addAllocatorEvents(): void {
+    this.#counter(
+      'weave_ipam_events_total',
+      'Events of the allocator by name.',
+      ['event'],
+      (report) =>
+        Object.entries(report.WeaveNet?.Ipam?.Counters ?? {}).map(
+          ([event, count]) => [{ event }, count] as const,
+        ),
+    );
+    this.#counter(
+      'weave_ipam_saves_total',
+      'Attempts to store addresses and ranges, by result.',
+      ['result'],
+      (report) => {
+        const ipam = report.WeaveNet?.Ipam;
+        if (ipam == null) return [];
+        return [
+          [{ result: 'ok' }, ipam.Saves],
+          [{ result: 'failed' }, ipam.SaveFailures],
+        ];
+      },
+    );
   }
 
   #addTraffic(): void {

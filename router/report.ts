@@ -15,12 +15,12 @@ import type {
   Report,
   ReportConnection,
   ReportExtras,
-  ReportIpam,
   ReportMac,
   ReportPeer,
   ReportRouter,
 } from './api-types.js';
 import { buildDnsExtras, buildDnsReport, type DnsReportInput } from './report-dns.js';
+import { buildIpamExtras, buildIpamReport, type IpamReportInput } from './report-ipam.js';
 import { mapOf, presentList } from './report-json.js';
 import { reportOffloads } from './report-offloads.js';
 
@@ -44,9 +44,10 @@ export interface ReportInput {
   readonly apiRejections: Readonly<Record<string, number>>;
   /** Sentences from other parts than the mesh. */
   readonly warnings: readonly string[];
-  readonly ipam?: ReportIpam;
   /** null: the name service is off. */
   readonly dns: DnsReportInput | null;
+  /** null: the allocator is off. */
+  readonly ipam?: IpamReportInput | null;
 }
 
 /** The original's zero time. */
@@ -58,7 +59,7 @@ export function buildReport(input: ReportInput): Report {
     Version: input.version,
     VersionCheck: { Enabled: false, Success: false, NewVersion: '', NextCheckAt: NEVER },
     Router: buildRouter(input),
-    IPAM: input.ipam,
+    IPAM: input.ipam == null ? undefined : buildIpamReport(input.ipam.status),
     DNS: input.dns === null ? undefined : buildDnsReport(input.dns),
     Proxy: undefined,
     Plugin: undefined,
@@ -268,6 +269,7 @@ function buildExtras(input: ReportInput): ReportExtras {
             ),
           },
     Dns: input.dns === null ? null : buildDnsExtras(input.dns),
+    Ipam: input.ipam == null ? null : buildIpamExtras(input.ipam),
     Process: { Pid: input.pid },
   };
 }

@@ -7,17 +7,20 @@ import type { SleeveOverlay } from '../fastdp/io/sleeve-overlay.js';
 import { resolveTarget } from '../mesh/io/resolve-target.js';
 import type { MeshRunner } from '../mesh/io/runner.js';
 import type { ConnectItem } from '../mesh/peer/dial.js';
+import { Addressing } from './addressing.js';
 import type { ApiCounters } from './api/counters.js';
 import type { AttachmentView, ExposureView, Report } from './api-types.js';
 import type { RouterConfig } from './config.js';
-import type { AttachOptions, Control, NamesControl } from './control.js';
+import type { AttachOptions, CallOptions, Control, IpamControl, NamesControl } from './control.js';
 import type { DnsPart } from './dns-part.js';
 import type { HostNetwork } from './host/host-network.js';
 import type { StateStore } from './io/state-store.js';
 import type { UnresolvedTargets } from './io/unresolved-targets.js';
+import type { IpamPart } from './ipam-part.js';
 import type { RouterMetrics } from './metrics.js';
 import { buildReport } from './report.js';
 import { dnsWarnings } from './report-dns.js';
+import { ipamWarnings } from './report-ipam.js';
 import { offloadWarnings } from './report-offloads.js';
 
 /** How the bridge itself is called among the attachments. */
@@ -37,6 +40,8 @@ export interface RouterControlModules {
   readonly host: HostNetwork;
   /** null: the name service is off. */
   readonly dns: DnsPart | null;
+  /** null: off. */
+  readonly ipam: IpamPart | null;
   readonly store: StateStore;
   readonly unresolved: UnresolvedTargets;
   readonly metrics: () => Promise<RouterMetrics>;
@@ -48,11 +53,17 @@ export interface RouterControlModules {
 export class RouterControl implements Control {
   readonly #options: RouterControlOptions;
   readonly #modules: RouterControlModules;
+  readonly #addressing: Addressing;
   #isReady = false;
 
   constructor(options: RouterControlOptions, modules: RouterControlModules) {
     this.#options = options;
     this.#modules = modules;
+    this.#addressing = new Addressing(modules);
+  }
+
+  get ipam(): IpamControl | null {
+    return this.#modules.ipam?.control ?? null;
   }
 
   get names(): NamesControl | null {
@@ -72,6 +83,7 @@ export class RouterControl implements Control {
     const dataPlane = await overlay.status().catch(() => null);
     const meshStatus = mesh.status();
     const dns = this.#modules.dns?.report() ?? null;
+    const ipam = this.#modules.ipam?.report() ?? null;
     const noData = 'the data plane does not answer; see the log';
     return buildReport({
       ready: this.#isReady,
@@ -98,8 +110,10 @@ export class RouterControl implements Control {
         ...offloadWarnings(dataPlane?.offloads ?? []),
         ...(dataPlane === null ? [noData] : []),
         ...(dns === null ? [] : dnsWarnings(dns)),
+        ...(ipam === null ? [] : ipamWarnings(ipam)),
       ],
       dns,
+      ipam,
     });
   }
 
@@ -131,22 +145,17 @@ export class RouterControl implements Control {
 
   async attach(
     target: string,
-    cidrs: readonly string[],
-    options: AttachOptions,
+    addresses: readonly string[],
+    options: AttachOptions & CallOptions,
   ): Promise<readonly string[]> {
-    const { host, dns, log } = this.#modules;
-    const attached = await host.attach(target, cidrs, options);
-    await dns?.workloadAttached(target, attached, options.names ?? []);
-    for (const clash of await host.routeClashes(cidrs)) {
-      log.warn('an attached address clashes with a route of this host', { target, clash });
-    }
+    const attached = await this.#addressing.attach(target, addresses, options);
+    await this.#modules.dns?.workloadAttached(target, attached, options.names ?? []);
     return attached;
   }
 
-  async detach(target: string, cidrs: readonly string[]): Promise<readonly string[]> {
-    const { host, dns } = this.#modules;
-    const detached = await host.detach(target, cidrs);
-    dns?.workloadDetached(target, detached);
+  async detach(target: string, addresses: readonly string[]): Promise<readonly string[]> {
+    const detached = await this.#addressing.detach(target, addresses);
+    this.#modules.dns?.workloadDetached(target, detached);
     return detached;
   }
 
@@ -158,16 +167,21 @@ export class RouterControl implements Control {
     return [own, ...workloads.map(({ target, mac, cidrs }) => ({ target, mac, cidrs }))];
   }
 
-  async expose(cidr: string, options: { readonly masquerade: boolean }): Promise<void> {
-    await this.#modules.host.expose(cidr, options);
+  async expose(
+    addresses: readonly string[],
+    options: { readonly masquerade: boolean } & CallOptions,
+  ): Promise<readonly string[]> {
+    const exposed = await this.#addressing.expose(addresses, options);
     await this.#modules.dns?.exposureChanged([]);
     this.#saveExposures();
+    return exposed;
   }
 
-  async hide(cidr: string): Promise<void> {
-    await this.#modules.host.hide(cidr);
-    await this.#modules.dns?.exposureChanged([cidr]);
+  async hide(addresses: readonly string[]): Promise<readonly string[]> {
+    const hidden = await this.#addressing.hide(addresses);
+    await this.#modules.dns?.exposureChanged(hidden);
     this.#saveExposures();
+    return hidden;
   }
 
   async exposures(): Promise<readonly ExposureView[]> {
@@ -176,9 +190,11 @@ export class RouterControl implements Control {
 
   async reset(): Promise<void> {
     this.#isReady = false;
-    await this.#modules.dns?.discard();
-    await this.#modules.host.tearDown();
-    this.#modules.store.remove();
+    const { dns, host, ipam, store } = this.#modules;
+    await dns?.discard();
+    await host.tearDown();
+    await ipam?.discard();
+    store.remove();
   }
 
   stop(): void {

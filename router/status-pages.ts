@@ -99,8 +99,13 @@ function ipamBlock(ipam: ReportIpam, report: Report): string[] {
   ];
 }
 
-/** The first sentence that applies. Only peers in the topology are reachable. */
+/**
+ * Our allocator says it itself. For a report without that, the first sentence that applies; only
+ * peers in the topology are reachable.
+ */
 function ipamStatus(ipam: ReportIpam, report: Report): string {
+  const own = report.WeaveNet?.Ipam?.Summary;
+  if (own !== undefined) return own;
   const entries = listOf(ipam.Entries);
   const pending = listOf(ipam.PendingAllocates).length + listOf(ipam.PendingClaims).length;
   if (entries.length > 0) {

@@ -1,32 +1,30 @@
 /** `weave expose` and `weave hide`: addresses of this host. Source: reference/cli.md 3, 4. */
+import type { AddressesReply, ExposeRequest, HideRequest } from '../../router/api-types.js';
 import { takeAddresses, withoutPrefixes } from '../addresses.js';
 import { call } from '../client.js';
 import { type Command, type CommandContext, printResult } from '../command.js';
 import { CommandFailure, EXIT, UsageFailure } from '../exit.js';
 import { parseWords } from '../options.js';
+import { callForAddresses } from '../waiting.js';
 
 const TIMEOUT_MS = 60_000;
 
 export const expose: Command = {
   name: 'expose',
-  usage: ['expose CIDR... [--without-masquerade] [-h FQDN]'],
+  usage: ['expose [ADDRESS...] [--without-masquerade] [-h FQDN]'],
   async run(words, context) {
-    const { cidrs, rest } = takeAddresses(words);
+    const { addresses: wanted, rest } = takeAddresses(words);
     const { positionals, switches, values } = parseWords(rest, {
       switches: ['without-masquerade'],
       values: ['h'],
     });
     if (positionals.length > 0 || (values.get('h')?.length ?? 0) > 1) throw new UsageFailure();
     const [name] = values.get('h') ?? [];
-    const form: [string, string][] = switches.has('without-masquerade')
-      ? [['skipNAT', 'true']]
-      : [];
-    for (const cidr of cidrs) {
-      const path = `/expose/${cidr}`;
-      await call(context.client, { method: 'POST', path, form, timeoutMs: TIMEOUT_MS });
-      if (name !== undefined) await giveName(name, cidr, context);
-    }
-    printResult(context, `${withoutPrefixes(cidrs)}\n`, { addresses: cidrs });
+    const masquerade = !switches.has('without-masquerade');
+    const json: ExposeRequest = { addresses: wanted, masquerade };
+    const { addresses } = await callForAddresses(context, '/expose', json);
+    if (name !== undefined) for (const cidr of addresses) await giveName(name, cidr, context);
+    printResult(context, `${withoutPrefixes(addresses)}\n`, { addresses });
     return EXIT.ok;
   },
 };
@@ -44,15 +42,19 @@ async function giveName(name: string, cidr: string, context: CommandContext): Pr
 
 export const hide: Command = {
   name: 'hide',
-  usage: ['hide CIDR...'],
+  usage: ['hide [ADDRESS...]'],
   async run(words, context) {
-    const { cidrs, rest } = takeAddresses(words);
+    const { addresses: wanted, rest } = takeAddresses(words);
     if (rest.length > 0) throw new UsageFailure();
-    for (const cidr of cidrs) {
-      const path = `/expose/${cidr}`;
-      await call(context.client, { method: 'DELETE', path, timeoutMs: TIMEOUT_MS });
-    }
-    printResult(context, `${withoutPrefixes(cidrs)}\n`, { addresses: cidrs });
+    const json: HideRequest = { addresses: wanted };
+    const body = await call(context.client, {
+      method: 'POST',
+      path: '/hide',
+      json,
+      timeoutMs: TIMEOUT_MS,
+    });
+    const { addresses } = JSON.parse(body) as AddressesReply;
+    printResult(context, `${withoutPrefixes(addresses)}\n`, { addresses });
     return EXIT.ok;
   },
 };

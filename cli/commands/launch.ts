@@ -99,7 +99,7 @@ function launchRequest(words: readonly string[], context: CommandContext): Launc
   let logFile = DEFAULT_LOG_FILE;
   for (let i = 0; i < words.length; i++) {
     const word = words[i] as string;
-    const match = /^--?(password|log-file)(?:=([\s\S]*))?$/.exec(word);
+    const match = /^--?(password|log-file|iprange)(?:=([\s\S]*))?$/.exec(word);
     if (word === '--no-restart') {
       context.note('Note: restarts are up to the service manager; --no-restart is not needed');
     } else if (match === null) {
@@ -110,7 +110,9 @@ function launchRequest(words: readonly string[], context: CommandContext): Launc
         throw new CommandFailure(EXIT.badInput, `${word}: expected a value after it`);
       }
       if (match[1] === 'log-file') logFile = value;
-      else password = value;
+      else if (match[1] === 'password') password = value;
+      // What the original's command called it before 1.0.
+      else options.push(`--ipalloc-range=${value}`);
     }
   }
   if (context.socketOption !== null) options.unshift(`--socket=${context.socketOption}`);

@@ -3,13 +3,17 @@ import { call } from '../client.js';
 import { type Command, printResult } from '../command.js';
 import { CommandFailure, EXIT, UsageFailure } from '../exit.js';
 import { parseWords } from '../options.js';
+import { callPatiently } from '../waiting.js';
+
+/** All peers that own addresses are asked whether they know the dead one. */
+const TAKE_OVER_TIMEOUT_MS = 60_000;
 
 export const prime: Command = {
   name: 'prime',
   usage: ['prime'],
   async run(words, context) {
     if (words.length > 0) throw new UsageFailure();
-    const answer = call(context.client, { method: 'GET', path: '/ring', timeoutMs: null });
+    const answer = callPatiently(context, { method: 'GET', path: '/ring' });
     await answer.catch((error: unknown) => {
       if (!(error instanceof CommandFailure) || error.exitCode !== EXIT.absent) throw error;
       throw new CommandFailure(
@@ -24,13 +28,19 @@ export const prime: Command = {
 
 export const rmpeer: Command = {
   name: 'rmpeer',
-  usage: ['rmpeer PEER...'],
+  usage: ['rmpeer [--force] PEER...'],
   async run(words, context) {
-    const { positionals: peers } = parseWords(words, {});
+    const { positionals: peers, switches } = parseWords(words, { switches: ['force'] });
     if (peers.length === 0) throw new UsageFailure();
+    const query: [string, string][] = switches.has('force') ? [['force', 'true']] : [];
     for (const peer of peers) {
       const path = `/peer/${encodeURIComponent(peer)}`;
-      const text = await call(context.client, { method: 'DELETE', path }, EXIT.failed);
+      const timeoutMs = TAKE_OVER_TIMEOUT_MS;
+      const text = await call(
+        context.client,
+        { method: 'DELETE', path, query, timeoutMs },
+        EXIT.failed,
+      );
       printResult(context, text, { peer, answer: text.trimEnd() });
     }
     return EXIT.ok;

@@ -8,6 +8,8 @@ import { findRouter, type RunningRouter } from './launch.js';
 const STOP_TIMEOUT_MS = 10_000;
 const RESET_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
+/** Until the news of the hand-over has left. */
+const HAND_OVER_MS = 500;
 
 export const stop: Command = {
   name: 'stop',
@@ -36,6 +38,7 @@ export const reset: Command = {
       const { client } = context;
       // Hands our address ranges to another peer first, while there are connections.
       await call(client, { method: 'DELETE', path: '/peer' });
+      await context.host.sleep(HAND_OVER_MS);
       await call(client, { method: 'POST', path: '/reset', timeoutMs: RESET_TIMEOUT_MS });
       await stopRouter(router, context);
     } else {

@@ -27,6 +27,10 @@ export function createHostActions(): HostActions {
     cleanUp: cleanUpHost,
     lookUp,
     sleep: (ms) => sleep(ms),
+    after: (ms, work) => {
+      const timer = setTimeout(work, ms);
+      return () => clearTimeout(timer);
+    },
     nowMs: () => performance.now(),
   };
 }

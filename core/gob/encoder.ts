@@ -19,16 +19,29 @@ import type { IntegerNode, MapNode, Schema, SchemaNode, StructNode } from './sch
 type DefinedNode = Exclude<SchemaNode, { kind: 'optional' } | IntegerNode | { kind: ScalarKind }>;
 type ScalarKind = 'bool' | 'float' | 'string' | 'bytes';
 
+/** What every stream that begins with a value of this type begins with. */
+interface Prologue {
+  readonly ids: ReadonlyMap<SchemaNode, number>;
+  readonly defined: ReadonlySet<SchemaNode>;
+  readonly nextId: number;
+  readonly definitions: Uint8Array;
+}
+
+/** Most messages are streams of their own; their definitions are written out once. */
+const prologues = new WeakMap<SchemaNode, Prologue>();
+
 /** Values are trusted: a number outside its schema's range is a bug and throws RangeError. */
 export class GobEncoder {
   /** BOUNDED by the schemas of the program. */
-  readonly #ids = new Map<SchemaNode, number>();
-  readonly #defined = new Set<SchemaNode>();
+  #ids = new Map<SchemaNode, number>();
+  #defined = new Set<SchemaNode>();
   #nextId = FIRST_USER_ID;
+  #hasBegun = false;
   #out = new ByteWriter();
 
   /** Appends one value to the stream. */
   encode<T>(schema: Schema<T>, value: T): this {
+    if (!this.#hasBegun) this.#begin(schema.node);
     const id = this.#idOf(schema.node);
     this.#define(schema.node);
     const body = new ByteWriter();
@@ -47,6 +60,24 @@ export class GobEncoder {
     const bytes = this.#out.finish();
     this.#out = new ByteWriter();
     return bytes;
+  }
+
+  /** Only before the first value: what stands in `#out` becomes part of what is kept. */
+  #begin(node: SchemaNode): void {
+    this.#hasBegun = true;
+    let prologue = prologues.get(node);
+    if (prologue === undefined) {
+      this.#idOf(node);
+      this.#define(node);
+      const definitions = this.#out.finish();
+      prologue = { ids: this.#ids, defined: this.#defined, nextId: this.#nextId, definitions };
+      prologues.set(node, prologue);
+      this.#out = new ByteWriter();
+    }
+    this.#ids = new Map(prologue.ids);
+    this.#defined = new Set(prologue.defined);
+    this.#nextId = prologue.nextId;
+    this.#out.bytes(prologue.definitions);
   }
 
   #message(body: ByteWriter): void {

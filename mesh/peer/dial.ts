@@ -248,6 +248,13 @@ export class Dialer {
     return [...this.#directPeers.keys()];
   }
 
+  /** Addresses of direct peers that have not turned out to be ourselves. */
+  foreignDirectCount(): number {
+    const isSelf = (address: string): boolean =>
+      this.#targets.get(address)?.lastError?.code === 'connected-to-self';
+    return [...this.#directAddresses()].filter((address) => !isSelf(address)).length;
+  }
+
   /** Finds out anew what is wanted. */
   #look(nowMs: number): void {
     let links = 0;

@@ -12,6 +12,7 @@ import { runTemplate } from '../go-template.js';
 import { reportJson } from '../report-json.js';
 import { statusPage, statusPages } from '../status-pages.js';
 import {
+  clientSignal,
   jsonBody,
   parameters,
   type Route,
@@ -20,8 +21,10 @@ import {
   sendText,
   switchParameter,
 } from './answers.js';
+import { ipamRoutes, peerRemovalRoutes } from './ipam-routes.js';
 import { nameRoutes } from './name-routes.js';
-import { attachRequest, detachRequest } from './request-schemas.js';
+import { attachRequest, detachRequest, exposeRequest, hideRequest } from './request-schemas.js';
+import { WaitingRoom } from './waiting-room.js';
 
 /** Peers named in one call; a longer list is a mistake. */
 const MAX_PEERS_PER_REQUEST = 1000;
@@ -102,12 +105,15 @@ async function report(control: Control, request: FastifyRequest, reply: FastifyR
 
 /** Everything: these change the network. */
 export function controlRoutes(control: Control): Route[] {
+  const waiting = new WaitingRoom();
   return [
     ...statusRoutes(control),
     ...peerRoutes(control),
-    ...exposeRoutes(control),
-    ...workloadRoutes(control),
+    ...peerRemovalRoutes(control.ipam),
+    ...(control.ipam === null ? [] : ipamRoutes(control.ipam, waiting)),
     ...(control.names === null ? [] : nameRoutes(control.names)),
+    ...exposeRoutes(control, waiting),
+    ...workloadRoutes(control, waiting),
     {
       method: 'POST',
       path: '/reset',
@@ -152,24 +158,10 @@ function peerRoutes(control: Control): Route[] {
         return sendText(reply, 200, '');
       },
     },
-    // Both exist without allocator, too: then there is nothing to hand over.
-    {
-      method: 'DELETE',
-      path: '/peer',
-      handle: async (_request, reply) => sendText(reply, 204, ''),
-    },
-    {
-      method: 'DELETE',
-      path: '/peer/:name',
-      handle: async (request, reply) => {
-        const { name } = request.params as { name: string };
-        return sendText(reply, 200, `0 IPs taken over from ${name}\n`);
-      },
-    },
   ];
 }
 
-function exposeRoutes(control: Control): Route[] {
+function exposeRoutes(control: Control, waiting: WaitingRoom): Route[] {
   return [
     {
       method: 'POST',
@@ -178,7 +170,7 @@ function exposeRoutes(control: Control): Route[] {
         const cidr = cidrParameter(request);
         const masquerade = !switchParameter(request, 'skipNAT');
         try {
-          await control.expose(cidr, { masquerade });
+          await control.expose([cidr], { masquerade });
         } catch (error) {
           if (error instanceof RequestError) throw error;
           throw new RequestError('expose-failed', `unable to expose: ${errorText(error)}`, 500);
@@ -190,8 +182,26 @@ function exposeRoutes(control: Control): Route[] {
       method: 'DELETE',
       path: '/expose/:ip/:length',
       handle: async (request, reply) => {
-        await control.hide(cidrParameter(request));
+        await control.hide([cidrParameter(request)]);
         return sendText(reply, 204, '');
+      },
+    },
+    {
+      method: 'POST',
+      path: '/expose',
+      handle: async (request, reply) => {
+        const { addresses, masquerade } = jsonBody(exposeRequest, request);
+        const signal = clientSignal(reply);
+        const exposed = await waiting.run(() => control.expose(addresses, { masquerade, signal }));
+        return sendJson(reply, { addresses: exposed });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/hide',
+      handle: async (request, reply) => {
+        const { addresses } = jsonBody(hideRequest, request);
+        return sendJson(reply, { addresses: await control.hide(addresses) });
       },
     },
     {
@@ -202,24 +212,27 @@ function exposeRoutes(control: Control): Route[] {
   ];
 }
 
-function workloadRoutes(control: Control): Route[] {
+function workloadRoutes(control: Control, waiting: WaitingRoom): Route[] {
   return [
     {
       method: 'POST',
       path: '/attach',
       handle: async (request, reply) => {
-        const { target, cidrs, options } = jsonBody(attachRequest, request);
+        const { target, addresses, options } = jsonBody(attachRequest, request);
         const names = options.names.map(hostName);
-        const addresses = await control.attach(target, cidrs, { ...options, names });
-        return sendJson(reply, { addresses });
+        const signal = clientSignal(reply);
+        const attached = await waiting.run(() =>
+          control.attach(target, addresses, { ...options, names, signal }),
+        );
+        return sendJson(reply, { addresses: attached });
       },
     },
     {
       method: 'POST',
       path: '/detach',
       handle: async (request, reply) => {
-        const { target, cidrs } = jsonBody(detachRequest, request);
-        return sendJson(reply, { addresses: await control.detach(target, cidrs) });
+        const { target, addresses } = jsonBody(detachRequest, request);
+        return sendJson(reply, { addresses: await control.detach(target, addresses) });
       },
     },
     {

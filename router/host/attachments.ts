@@ -11,10 +11,13 @@ import { type LinkState, parseLinks } from './link-state.js';
 import { NFT_TABLE } from './names.js';
 import type { HostModules, KnownNetns, NetnsHandle } from './ports.js';
 import { DELETE_TABLE } from './rulesets.js';
+import { identOfNetns } from './target.js';
 
 export interface Attachment {
   /** What the user called it at attach, else the name of its namespace or a process id. */
   readonly target: string;
+  /** Under which its addresses are filed. */
+  readonly ident: string;
   readonly netnsPath: string;
   readonly interfaceName: string;
   /** The end on the host. */
@@ -43,6 +46,7 @@ export class Attachments {
   async list(): Promise<Attachment[]> {
     return (await this.#matches()).map(({ known, port, link }) => ({
       target: port.alias === '' ? known.target : port.alias,
+      ident: identOfNetns(known, this.#modules.netns) ?? (port.alias || known.target),
       netnsPath: known.path,
       interfaceName: link.name,
       portName: port.name,

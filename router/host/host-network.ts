@@ -17,7 +17,7 @@ import { type LinkState, parseRoutes } from './link-state.js';
 import { checkInterfaceName } from './names.js';
 import type { HostModules } from './ports.js';
 import { SerialQueue } from './serial-queue.js';
-import { type AttachOptions, Workloads } from './workloads.js';
+import { type AttachOptions, type WorkloadIdentity, Workloads } from './workloads.js';
 
 /** Calls that may wait for their turn; more are refused with `host-busy`. */
 const MAX_WAITING_CALLS = 256;
@@ -106,6 +106,21 @@ export class HostNetwork {
     return this.#queue.run(() => this.#bridge.attachTap());
   }
 
+  /** Who a target is, before addresses are allocated for it. @throws {RequestError} */
+  identify(target: string): Promise<WorkloadIdentity> {
+    return this.#queue.run(() => this.#workloads.identify(target));
+  }
+
+  /** Names of the ports of the bridge: a workload's goes with its namespace. */
+  portNames(): Promise<ReadonlySet<string>> {
+    return this.#queue.run(async () => {
+      const ports = await this.#bridge.links();
+      return new Set(
+        ports.filter(({ master }) => master === this.#options.bridge).map(({ name }) => name),
+      );
+    });
+  }
+
   /**
    * Idempotent; on failure the workload is as it was before.
    * @param target netns name, absolute path, process id, container name or id.
@@ -181,6 +196,23 @@ export class HostNetwork {
   }
 
   /**
+   * Routes of this host that lead somewhere else, as far as they lie in a network or around it.
+   * @returns fragments like `10.40.0.0/16 over "eth1"`. Works before `setUp`.
+   */
+  routesInto(network: Cidr): Promise<string[]> {
+    return this.#queue.run(async () => {
+      const { ip, netns } = this.#modules;
+      const routes = parseRoutes(await ip.query(netns.host, ['-4', 'route', 'show']));
+      return routes
+        .filter(({ destination, device }) => {
+          if (destination === 'default' || device === this.#options.bridge) return false;
+          return overlap(network, parseDestination(destination));
+        })
+        .map(({ destination, device }) => `${destination} over "${device}"`);
+    });
+  }
+
+  /**
    * Compares the host with what it should be and repairs it; called every few seconds.
    * @returns whether anything had to be repaired.
    */
@@ -246,12 +278,17 @@ function checkMtu(mtu: number | null): void {
   );
 }
 
+const parseDestination = (text: string): Cidr =>
+  networkOf(parseCidr(text.includes('/') ? text : `${text}/32`));
+
+const overlap = (a: Cidr, b: Cidr): boolean =>
+  cidrContains(networkOf(a), b.address) || cidrContains(networkOf(b), a.address);
+
 function clashes(cidr: Cidr, routes: readonly { destination: string; device: string }[]): string[] {
   return routes
     .filter(({ destination }) => {
       if (destination === 'default') return false;
-      const network = parseCidr(destination.includes('/') ? destination : `${destination}/32`);
-      return cidrContains(networkOf(network), cidr.address);
+      return cidrContains(parseDestination(destination), cidr.address);
     })
     .map(
       ({ destination, device }) =>

@@ -56,6 +56,10 @@ export interface NetnsTool {
   findNamed(name: string): string | null;
   /** Path of the namespace of a process, or null if there is no such process. */
   findProcess(pid: number): string | null;
+  /** Name of a namespace made by `ip netns add`, or null. */
+  nameOf(inode: number): string | null;
+  /** Full id of the container that a process belongs to, or null. */
+  containerOf(pid: number): string | null;
   /**
    * Whether `denoted`, as the ip tool printed it on the host, is this very namespace. Interface
    * indexes repeat in every namespace and cannot tell.
@@ -85,13 +89,19 @@ export interface SysctlTool {
   write(netns: NetnsHandle, key: string, value: string): boolean;
 }
 
+export interface RunningContainer {
+  /** Full id. */
+  readonly id: string;
+  /** Main process. */
+  readonly pid: number;
+}
+
 export interface ContainerEngines {
   /**
-   * Main process of a running container.
    * @param id name or (shortened) id. @returns null if no engine knows it.
    * @throws {WeaveError} `container-not-running`, `container-engine-failed`
    */
-  findPid(id: string): Promise<number | null>;
+  find(id: string): Promise<RunningContainer | null>;
   /** Sentence fragment that says what was asked, for the error when nobody knows the id. */
   readonly description: string;
 }

@@ -16,13 +16,66 @@ export interface TargetModules {
   readonly engines: ContainerEngines;
 }
 
+/** What a target's name leads to. */
+interface Found {
+  readonly path: string;
+  /** Full container id, or null. */
+  readonly container: string | null;
+}
+
 /**
  * @returns the open namespace; the caller closes it.
  * @throws {RequestError} `target-invalid`, `target-not-found`, `host-netns`, `container-*`; the
  * host's own namespace is refused here, before anything was changed.
  */
 export async function openTarget(target: string, modules: TargetModules): Promise<NetnsHandle> {
-  const handle = modules.netns.open(await findPath(target, modules));
+  return openFound(target, await find(target, modules), modules);
+}
+
+/**
+ * Opens the target and tells the name under which its addresses are filed: one and the same for
+ * every way to spell a workload that has a container id or a name in /run/netns.
+ * @throws {RequestError} like `openTarget`
+ */
+export async function identifyTarget(
+  target: string,
+  modules: TargetModules,
+): Promise<{ readonly netns: NetnsHandle; readonly ident: string }> {
+  const found = await find(target, modules);
+  const netns = openFound(target, found, modules);
+  const { path, container } = found;
+  const ident = container ?? identOfNetns({ path, inode: netns.inode }, modules.netns) ?? target;
+  return { netns, ident };
+}
+
+/** @returns the id of the container, or the name, of a namespace that has one; else null. */
+export function identOfNetns(
+  { path, inode }: { readonly path: string; readonly inode: number },
+  netns: NetnsTool,
+): string | null {
+  const pid = /\/(\d+)\/ns\/net$/.exec(path)?.[1];
+  const container = pid === undefined ? null : netns.containerOf(Number(pid));
+  return container ?? netns.nameOf(inode);
+}
+
+/** Whether a name in /run/netns, a path or a process id leads to a namespace right now. */
+export function targetExists(target: string, netns: NetnsTool): boolean {
+  if (!target.startsWith('/')) {
+    const isPid = /^\d+$/.test(target) && target.length <= MAX_PID_DIGITS;
+    return (
+      netns.findNamed(target) !== null || (isPid && netns.findProcess(Number(target)) !== null)
+    );
+  }
+  try {
+    netns.open(target).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function openFound(target: string, found: Found, modules: TargetModules): NetnsHandle {
+  const handle = modules.netns.open(found.path);
   if (handle.inode === modules.netns.host.inode) {
     handle.close();
     throw new RequestError(
@@ -34,34 +87,35 @@ export async function openTarget(target: string, modules: TargetModules): Promis
   return handle;
 }
 
-async function findPath(target: string, { netns, engines }: TargetModules): Promise<string> {
+async function find(target: string, { netns, engines }: TargetModules): Promise<Found> {
+  const plain = (path: string): Found => ({ path, container: null });
   if (target === '' || target.length > MAX_TARGET_LENGTH || target.includes('\0')) {
     throw new RequestError(
       'target-invalid',
       'expected a netns name, a path to a network namespace, a process id or a container id',
     );
   }
-  if (target.startsWith('/')) return target;
+  if (target.startsWith('/')) return plain(target);
   if (target.includes('/')) {
     throw new RequestError('target-invalid', `the path "${target}" must start with "/"`);
   }
   const named = netns.findNamed(target);
-  if (named !== null) return named;
+  if (named !== null) return plain(named);
   if (/^\d+$/.test(target) && target.length <= MAX_PID_DIGITS) {
     const ofProcess = netns.findProcess(Number(target));
-    if (ofProcess !== null) return ofProcess;
+    if (ofProcess !== null) return plain(ofProcess);
   }
-  const pid = await engines.findPid(target);
-  if (pid === null) {
+  const running = await engines.find(target);
+  if (running === null) {
     throw new RequestError(
       'target-not-found',
       `"${target}" is neither a named network namespace, nor the id of a running process, ` +
         `nor a container (${engines.description})`,
     );
   }
-  const ofContainer = netns.findProcess(pid);
-  if (ofContainer === null) {
+  const path = netns.findProcess(running.pid);
+  if (path === null) {
     throw new RequestError('container-not-running', `Container ${target} died`);
   }
-  return ofContainer;
+  return { path, container: running.id };
 }

@@ -13,7 +13,7 @@ import { parseLinks, parseRoutes } from './link-state.js';
 import { isInterfaceName, NFT_TABLE, WORKLOAD_INTERFACE, workloadPortName } from './names.js';
 import type { HostModules, NetnsHandle } from './ports.js';
 import { workloadCleanup, workloadRuleset } from './rulesets.js';
-import { openTarget } from './target.js';
+import { identifyTarget, openTarget } from './target.js';
 import {
   addAddressCommand,
   createCommands,
@@ -37,6 +37,16 @@ export interface AttachOptions {
   readonly hairpin?: boolean;
 }
 
+/** A workload as the allocator and its watch need to know it. */
+export interface WorkloadIdentity {
+  /** Under which its addresses are filed. */
+  readonly ident: string;
+  /** The end of its pair on the host, there or to be. */
+  readonly portName: string;
+  /** On its interface now. */
+  readonly addresses: readonly Cidr[];
+}
+
 /** Everything one attach knows about its workload. */
 interface Job {
   readonly facts: WorkloadFacts;
@@ -51,6 +61,21 @@ export class Workloads {
   constructor(bridge: Bridge, modules: HostModules) {
     this.#bridge = bridge;
     this.#modules = modules;
+  }
+
+  /** Changes nothing. @throws {RequestError} as `attach` for a bad target. */
+  async identify(target: string): Promise<WorkloadIdentity> {
+    const { netns, ident } = await identifyTarget(target, this.#modules);
+    try {
+      const { existing } = await this.#examine(target, netns, WORKLOAD_INTERFACE);
+      return {
+        ident,
+        portName: existing?.port.name ?? workloadPortName(netns.inode),
+        addresses: existing?.link.addresses ?? [],
+      };
+    } finally {
+      netns.close();
+    }
   }
 
   /** @returns the addresses as present on the workload now, in the order asked for. */
@@ -131,23 +156,27 @@ export class Workloads {
     }
     const netns = await openTarget(target, this.#modules);
     try {
-      const { bridge, links } = await this.#bridge.require();
-      const netnsLinks = parseLinks(await this.#modules.ip.query(netns, ['addr', 'show']));
-      const facts: WorkloadFacts = {
-        target,
-        interfaceName,
-        bridge,
-        hostLinks: links,
-        netnsInode: netns.inode,
-        leadsThere: ({ peerNetns }) =>
-          peerNetns !== null && this.#modules.netns.isSame(peerNetns, netns),
-        netnsLinks,
-      };
-      return { facts, netns, existing: findWorkloadInterface(facts) };
+      return await this.#examine(target, netns, interfaceName);
     } catch (error) {
       netns.close();
       throw error;
     }
+  }
+
+  async #examine(target: string, netns: NetnsHandle, interfaceName: string): Promise<Job> {
+    const { bridge, links } = await this.#bridge.require();
+    const netnsLinks = parseLinks(await this.#modules.ip.query(netns, ['addr', 'show']));
+    const facts: WorkloadFacts = {
+      target,
+      interfaceName,
+      bridge,
+      hostLinks: links,
+      netnsInode: netns.inode,
+      leadsThere: ({ peerNetns }) =>
+        peerNetns !== null && this.#modules.netns.isSame(peerNetns, netns),
+      netnsLinks,
+    };
+    return { facts, netns, existing: findWorkloadInterface(facts) };
   }
 
   /** Makes the pair if it is missing, and brings its host end into the right state in any case. */

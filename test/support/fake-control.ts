@@ -1,6 +1,9 @@
 /** A router without mesh and host: answers the API from plain values and records what was asked. */
+import { formatCidr } from '../../core/ip.js';
+import { parseAddressArguments } from '../../router/address-arguments.js';
 import type { AttachmentView, ExposureView, Report } from '../../router/api-types.js';
-import type { AttachOptions, Control, NamesControl } from '../../router/control.js';
+import type { AttachOptions, CallOptions, Control, NamesControl } from '../../router/control.js';
+import type { FakeIpam } from './fake-ipam.js';
 
 export function emptyReport(): Report {
   return {
@@ -53,6 +56,13 @@ function parseTarget(text: string): string | null {
   return `invalid peer name "${text}", should be host[:port]`;
 }
 
+/** Checked as the router does; what it would choose is always the same. */
+function addressesOf(words: readonly string[], chosen: string): readonly string[] {
+  return parseAddressArguments(words).map((argument) =>
+    argument.kind === 'exact' ? formatCidr(argument.cidr) : chosen,
+  );
+}
+
 export class FakeControl implements Control {
   isReady = true;
   base: Report = emptyReport();
@@ -61,6 +71,10 @@ export class FakeControl implements Control {
   attached: AttachmentView[] = [];
   /** Calls without an effect of their own here, and options worth a look. */
   calls: string[] = [];
+  /** null: the allocator is off. */
+  ipam: FakeIpam | null = null;
+  /** What `attach` waits for before it answers. */
+  hold: Promise<void> = Promise.resolve();
   /** Thrown by the next attach, detach or expose. */
   failure: Error | null = null;
 
@@ -89,32 +103,38 @@ export class FakeControl implements Control {
     this.targets = this.targets.filter((target) => !peers.includes(target));
   }
 
-  async attach(target: string, cidrs: readonly string[], options: AttachOptions) {
+  async attach(target: string, addresses: readonly string[], options: AttachOptions & CallOptions) {
     this.#fail();
+    const cidrs = addressesOf(addresses, '10.32.0.1/12');
     const { multicastRoute, names = [] } = options;
     const named = names.length === 0 ? '' : ` names=${names.join()}`;
-    this.calls.push(`attach ${target} multicast=${multicastRoute}${named}`);
+    this.calls.push(`attach ${target} ${addresses} multicast=${multicastRoute}${named}`);
     this.attached.push({ target, mac: '1e:d2:e0:e3:0c:b6', cidrs });
+    await this.hold;
     return cidrs;
   }
 
-  async detach(target: string, cidrs: readonly string[]) {
+  async detach(target: string, addresses: readonly string[]) {
     this.#fail();
     this.attached = this.attached.filter((one) => one.target !== target);
-    return cidrs;
+    return addresses.length === 0 ? ['10.32.0.1/12'] : addresses;
   }
 
   async attachments() {
     return this.attached;
   }
 
-  async expose(cidr: string, { masquerade }: { readonly masquerade: boolean }) {
+  async expose(addresses: readonly string[], { masquerade }: { readonly masquerade: boolean }) {
     this.#fail();
-    this.exposed.set(cidr, { cidr, masquerade });
+    const cidrs = addressesOf(addresses, '10.32.0.2/12');
+    for (const cidr of cidrs) this.exposed.set(cidr, { cidr, masquerade });
+    return cidrs;
   }
 
-  async hide(cidr: string) {
-    this.exposed.delete(cidr);
+  async hide(addresses: readonly string[]) {
+    const cidrs = addresses.length === 0 ? [...this.exposed.keys()] : addresses;
+    for (const cidr of cidrs) this.exposed.delete(cidr);
+    return cidrs;
   }
 
   async exposures() {

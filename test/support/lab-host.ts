@@ -69,6 +69,8 @@ export const ownRouter: RouterKind = {
     ...['--name', host.name, '--nickname', host.nickname],
     ...['--db-prefix', join(host.folder, 'db'), '--socket', host.socketPath],
     ...['--http-addr', '127.0.0.1:6784', '--status-addr', '127.0.0.1:6782'],
+    // Tests of the allocator set their range, which wins; the others have no use for one.
+    ...['--ipalloc-range', '', '--docker-api', ''],
     ...(options.args ?? []),
     ...(options.peers ?? []),
   ],
@@ -163,6 +165,7 @@ export class Host {
     path: string,
     body = '',
     headers: Readonly<Record<string, string>> = {},
+    timeoutMs = API_TIMEOUT_MS,
   ): Promise<{ status: number; body: string }> {
     return new Promise((resolve, reject) => {
       const call = request(
@@ -171,7 +174,7 @@ export class Host {
           method,
           path,
           headers: { Host: 'localhost', ...headers },
-          timeout: API_TIMEOUT_MS,
+          timeout: timeoutMs,
         },
         (response) => {
           let text = '';

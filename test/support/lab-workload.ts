@@ -24,17 +24,19 @@ export interface PingOptions {
 export class Workload {
   readonly host: Host;
   readonly netns: string;
-  /** Overlay address without prefix. */
-  readonly address: string;
   readonly cidr: string;
   readonly label: string;
 
-  private constructor(host: Host, label: string, cidr: string) {
+  private constructor(host: Host, label: string, cidr: string, netns = host.lab.addNetns(label)) {
     this.host = host;
     this.label = label;
-    this.netns = host.lab.addNetns(label);
+    this.netns = netns;
     this.cidr = cidr;
-    this.address = cidr.split('/')[0] as string;
+  }
+
+  /** Overlay address without prefix. */
+  get address(): string {
+    return this.cidr.split('/')[0] as string;
   }
 
   /** Attached through the command line, as a user does it. @param options of `weave attach`. */
@@ -47,6 +49,14 @@ export class Workload {
     const workload = new Workload(host, label, cidr);
     await host.weaveOk('attach', cidr, ...options, workload.netns);
     return workload;
+  }
+
+  /** Attached with an address that the allocator chooses. @param words e.g. `net:10.36.1.0/24` */
+  static async join(host: Host, label: string, ...words: string[]): Promise<Workload> {
+    const netns = host.lab.addNetns(label);
+    const text = await host.weaveOk('attach', ...words, netns, '--output', 'json');
+    const { addresses } = JSON.parse(text) as { addresses: string[] };
+    return new Workload(host, label, addresses[0] as string, netns);
   }
 
   /**

@@ -8,17 +8,29 @@ import type { RouterKind } from './lab-host.js';
 export const REAL_ROUTER_VARIABLE = 'WEAVE_REAL_ROUTER';
 
 /**
- * @param binary path of the original's `weaver`. Needs the program iptables on this machine.
- * @param options.names serves names on 127.0.0.1, without resolvers.
+ * With its allocator the original looks at the namespace of process 1, which must be the host's: so
+ * it is started as process 1 of a namespace of its own. Its process id is not the one we see then.
  */
-export function realRouter(binary: string, options: { readonly names?: boolean } = {}): RouterKind {
-  const names = options.names === true ? ['--dns-listen-address', '127.0.0.1:53'] : ['--no-dns'];
+const AS_FIRST_PROCESS = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+
+export interface RealRouterOptions {
+  /** It serves names on 127.0.0.1, without resolvers. */
+  readonly names?: boolean;
+  /** It is to be given a range. */
+  readonly allocates?: boolean;
+}
+
+/** @param binary path of the original's `weaver`. Needs the program iptables on this machine. */
+export function realRouter(binary: string, options: RealRouterOptions = {}): RouterKind {
+  const { names = false, allocates = false } = options;
+  const naming = names ? ['--dns-listen-address', '127.0.0.1:53'] : ['--no-dns'];
   return {
     argv: (host, { args = [], peers = [] }) => [
+      ...(allocates ? AS_FIRST_PROCESS : []),
       binary,
       ...['--name', host.name, '--nickname', host.nickname, '--port', '6783'],
       ...['--no-fastdp', '--datapath', '', '--docker-api', ''],
-      ...names,
+      ...naming,
       ...['--db-prefix', `${host.folder}/real`, '--proc-path', '/proc', '--host-root', '/'],
       // Its control API on a Unix socket, like ours, so that a test reaches both the same way.
       ...['--http-addr', host.socketPath],

@@ -1,7 +1,8 @@
 /** The real modules of HostNetwork. */
 import type { Logger } from '../../../core/log.js';
 import type { HostModules } from '../ports.js';
-import { createContainerEngines, DEFAULT_ENGINE_SOCKETS } from './container-engines.js';
+import { createContainerEngines } from './container-engines.js';
+import { DEFAULT_ENGINE_SOCKETS } from './engine-api.js';
 import { ipTool } from './ip-tool.js';
 import { createNetnsTool } from './netns-tool.js';
 import { nftTool } from './nft-tool.js';

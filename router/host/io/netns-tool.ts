@@ -39,6 +39,12 @@ export function createNetnsTool({ procPath, hostNetnsPath }: NetnsToolOptions): 
       const path = `${procPath}/${pid}/ns/net`;
       return inodeOf(path) === null ? null : path;
     },
+    nameOf,
+    containerOf: (pid) => {
+      const id = containerOf(`${procPath}/${pid}/cgroup`);
+      // A router that runs in a container itself would find its own id for all that it starts.
+      return id === containerOf(`${procPath}/self/cgroup`) ? null : id;
+    },
     isSame: (denoted, netns) => inside(host, () => isSame(denoted, netns)),
     list: () => listNetns(procPath),
     async announce(netns, interfaceName, address): Promise<void> {
@@ -101,6 +107,28 @@ function findNamed(name: string): string | null {
   if (name === '' || name === '.' || name === '..' || name.includes('/')) return null;
   const paths = NAMED_DIRS.map((dir) => `${dir}/${name}`);
   return paths.find((path) => inodeOf(path) !== null) ?? null;
+}
+
+function nameOf(inode: number): string | null {
+  for (const dir of NAMED_DIRS) {
+    const name = entries(dir).find((entry) => inodeOf(`${dir}/${entry}`) === inode);
+    if (name !== undefined) return name;
+  }
+  return null;
+}
+
+/** Every engine puts the id into the name of the container's cgroup. Source: cgroups(7). */
+function containerOf(cgroupFile: string): string | null {
+  try {
+    // The last one is the innermost.
+    return (
+      readFileSync(cgroupFile, 'utf8')
+        .match(/[0-9a-f]{64}/g)
+        ?.at(-1) ?? null
+    );
+  } catch {
+    return null;
+  }
 }
 
 /** To be called from the host's point of view, whose numbers are meant. */

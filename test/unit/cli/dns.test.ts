@@ -105,9 +105,11 @@ test('dns-lookup asks the router’s server, dns-args tells of it', async (t) =>
 test('attach and expose give names', async (t) => {
   const { weave, control, names } = await withNames(t);
   await weave(['attach', '10.2.1.9/24', '--name', 'a.weave.local', '--name=b', 'red']);
-  assert.deepEqual(control.calls, ['attach red multicast=true names=a.weave.local.,b.']);
+  assert.deepEqual(control.calls, [
+    'attach red 10.2.1.9/24 multicast=true names=a.weave.local.,b.',
+  ]);
   await weave(['attach', '10.2.1.9/24', '--name', 'a.weave.local', '--without-dns', 'red']);
-  assert.equal(control.calls[1], 'attach red multicast=true');
+  assert.equal(control.calls[1], 'attach red 10.2.1.9/24 multicast=true');
   const bad = await weave(['attach', '10.2.1.9/24', '--name', 'a b', 'red']);
   assert.equal(bad.code, 2);
   assert.match(bad.stderr, /is no name/);

@@ -71,6 +71,16 @@ export class FakeHost implements HostActions {
     await this.onSleep();
   }
 
+  /** What waits to be done later, for a test to do. */
+  later: (() => void)[] = [];
+
+  after(_ms: number, work: () => void) {
+    this.later.push(work);
+    return () => {
+      this.later = this.later.filter((other) => other !== work);
+    };
+  }
+
   nowMs() {
     return this.#now;
   }

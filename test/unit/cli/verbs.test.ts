@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RequestError } from '../../../core/errors.js';
 import type { Report } from '../../../router/api-types.js';
+import { FakeIpam } from '../../support/fake-ipam.js';
 import { loadVectors } from '../../support/vectors.js';
+import { waitFor } from '../../support/wait.js';
 import { fixture } from './fixture.js';
 
 const { cases } = loadVectors<{
@@ -73,6 +75,7 @@ test('JSON output everywhere', async (t) => {
       ],
       Counters: {},
       ApiRejections: {},
+      Ipam: null,
       DataPlane: null,
       Process: { Pid: 1 },
     },
@@ -123,7 +126,7 @@ test('attach, detach and ps', async (t) => {
     await weave(['attach', '10.32.5.1/24', 'ip:10.33.1.1/24', '--no-multicast-route', id]),
     ok('10.32.5.1 10.33.1.1\n'),
   );
-  assert.deepEqual(control.calls, [`attach ${id} multicast=false`]);
+  assert.deepEqual(control.calls, [`attach ${id} 10.32.5.1/24,ip:10.33.1.1/24 multicast=false`]);
   await weave(['attach', '10.2.1.7/24', '1234']);
   assert.deepEqual(
     await weave(['ps']),
@@ -142,16 +145,12 @@ test('attach, detach and ps', async (t) => {
 });
 
 test('address arguments', async (t) => {
-  const { weave } = await fixture(t);
-  const allocator = /IP address allocation must be enabled to use 'net:'/;
+  const { control, weave } = await fixture(t);
   const cases: readonly (readonly [string, number, RegExp])[] = [
-    ['attach c1', 1, allocator],
-    ['attach net:default c1', 1, allocator],
-    ['attach 10.2.1.5/24 net:10.2.1.0/24 c1', 1, allocator],
-    ['expose', 1, allocator],
-    ['hide', 1, allocator],
-    ['detach c1', 1, allocator],
-    ['attach 999.1.1.1/24 c1', 2, /^cidrs|invalid CIDR|^$/],
+    ['attach 999.1.1.1/24 c1', 2, /^invalid CIDR address: 999\.1\.1\.1\/24\n$/],
+    ['attach net:10.2.1.1/24 c1', 2, /^invalid subnet - bits after network prefix are not/],
+    ['attach net:10.2.1.0/31 c1', 2, /^invalid subnet - smaller than minimum size 4/],
+    ['attach net: c1', 1, /^Usage/],
     ['attach 10.2.1.5 c1', 1, /^10\.2\.1\.5: expected an address with prefix.*\nUsage/],
     ['attach c1 10.2.1.5/24', 1, /^10\.2\.1\.5\/24: addresses come first\nUsage/],
     ['attach 10.2.1.5/24', 1, /^Usage/],
@@ -163,11 +162,65 @@ test('address arguments', async (t) => {
   ];
   for (const [words, code, stderr] of cases) {
     const outcome = await weave(words.split(' '));
-    if (words.includes('999')) continue;
     assert.equal(outcome.code, code, `${words}: ${outcome.stderr}`);
     assert.equal(outcome.stdout, '', words);
     assert.match(outcome.stderr, stderr, words);
   }
+  assert.deepEqual(control.calls, []);
+  for (const words of ['attach c1', 'attach net:default c1', 'detach c1', 'expose']) {
+    assert.equal((await weave(words.split(' '))).code, 0, words);
+  }
+  assert.deepEqual(await weave(['hide']), ok('10.32.0.2\n'));
+  assert.deepEqual(control.calls, [
+    'attach c1  multicast=true',
+    'attach c1 net:default multicast=true',
+  ]);
+});
+
+test('an address that does not come is explained after a while', async (t) => {
+  const { control, host, weave, startRouter } = await fixture(t, false);
+  const ipam = new FakeIpam();
+  ipam.findings = ['2 of 3 peers have to agree first; 1 is here.'];
+  control.ipam = ipam;
+  await startRouter();
+  let grant = (): void => {};
+  control.hold = new Promise((resolve) => {
+    grant = resolve;
+  });
+  const attaching = weave(['attach', 'c1']);
+  await waitFor('time to explain', 1000, () => host.later.length === 1);
+  for (const work of host.later) work();
+  await waitFor('question of the command', 1000, () => ipam.calls.includes('check'));
+  grant();
+  const { code, stdout } = await attaching;
+  assert.deepEqual([code, stdout], [0, '10.32.0.1\n']);
+  assert.deepEqual(host.later, [], 'nothing is left to do');
+});
+
+test('prime, rmpeer and ipam check', async (t) => {
+  const { control, weave, startRouter, stopRouter } = await fixture(t);
+  for (const words of [['prime'], ['ipam', 'check'], ['status', 'ipam']]) {
+    assert.notEqual((await weave(words)).code, 0, `${words} with the allocator off`);
+  }
+  assert.deepEqual(await weave(['rmpeer', 'x']), ok('0 IPs taken over from x\n'));
+  await stopRouter();
+  const ipam = new FakeIpam();
+  control.ipam = ipam;
+  await startRouter();
+  assert.deepEqual(await weave(['prime']), ok(''));
+  assert.deepEqual(await weave(['rmpeer', 'host9']), ok('262144 IPs taken over from host9\n'));
+  assert.deepEqual(await weave(['rmpeer', '--force', 'a/b']), ok('0 IPs taken over from a/b\n'));
+  const takeOvers = ['takeOver host9 force=false', 'takeOver a/b force=true'];
+  assert.deepEqual(ipam.calls, ['prime', ...takeOvers]);
+  ipam.failure = new RequestError('ipam-take-over-refused', 'host9 is alive', 409);
+  const refused = await weave(['rmpeer', 'host9']);
+  assert.deepEqual([refused.code, refused.stderr], [1, 'host9 is alive\n']);
+  assert.deepEqual(await weave(['ipam', 'check']), ok('Nothing waits and nothing is wrong.\n'));
+  ipam.findings = ['One.', 'Two.'];
+  assert.deepEqual(await weave(['ipam', 'check']), ok('One.\nTwo.\n'));
+  const json = await weave(['ipam', 'check', '--output', 'json']);
+  assert.deepEqual(JSON.parse(json.stdout), { findings: ['One.', 'Two.'] });
+  assert.equal((await weave(['ipam'])).code, 1);
 });
 
 test('expose and hide', async (t) => {

@@ -113,19 +113,22 @@ test('while parts start, pages answer 503 with the same body', async () => {
 
 test('workloads are attached and detached by JSON', async () => {
   const { fake, send, json } = control();
-  const attached = await json('/attach', { target: 'c1', cidrs: ['10.2.1.5/24'] });
+  const attached = await json('/attach', { target: 'c1', addresses: ['10.2.1.5/24'] });
   assert.deepEqual([attached.status, attached.body], [200, '{"addresses":["10.2.1.5/24"]}\n']);
   await json('/attach', {
     target: 'c2',
-    cidrs: ['10.2.1.6/24'],
+    addresses: ['10.2.1.6/24'],
     options: { multicastRoute: false },
   });
-  assert.deepEqual(fake.calls, ['attach c1 multicast=true', 'attach c2 multicast=false']);
+  assert.deepEqual(fake.calls, [
+    'attach c1 10.2.1.5/24 multicast=true',
+    'attach c2 10.2.1.6/24 multicast=false',
+  ]);
   const listed = await send({ method: 'GET', url: '/attachments' });
   assert.equal(JSON.parse(listed.body).attachments.length, 2);
-  assert.equal((await json('/detach', { target: 'c1', cidrs: ['10.2.1.5/24'] })).status, 200);
+  assert.equal((await json('/detach', { target: 'c1', addresses: ['10.2.1.5/24'] })).status, 200);
   fake.failure = new RequestError('host-netns', 'c3 shares the network of the host');
-  const refused = await json('/attach', { target: 'c3', cidrs: ['10.2.1.5/24'] });
+  const refused = await json('/attach', { target: 'c3', addresses: ['10.2.1.5/24'] });
   assert.deepEqual([refused.status, refused.body], [400, 'c3 shares the network of the host\n']);
 });
 
@@ -133,10 +136,11 @@ test('bad input is 400 and names the field', async () => {
   const { counters, send, json } = control();
   const cases: readonly (readonly [unknown, RegExp])[] = [
     [{}, /target: /],
-    [{ target: 'c', cidrs: [] }, /^cidrs: expected at least one address/],
-    [{ target: 'c', cidrs: ['10.2.1.5'] }, /^cidrs\.0: expected an IPv4 address with prefix/],
-    [{ target: 'c', cidrs: ['10.2.1.5/24'], more: 1 }, /more/],
-    [{ target: 'c', cidrs: new Array(65).fill('10.2.1.5/24') }, /^cidrs: /],
+    [{ target: 'c' }, /^addresses: expected a list of addresses/],
+    [{ target: 'c', addresses: ['10.2.1.5'] }, /^addresses\.0: expected an address with prefix/],
+    [{ target: 'c', addresses: ['net:all'] }, /^addresses\.0: expected an address with prefix/],
+    [{ target: 'c', addresses: ['10.2.1.5/24'], more: 1 }, /more/],
+    [{ target: 'c', addresses: new Array(65).fill('10.2.1.5/24') }, /^addresses: /],
     [[], /object/],
   ];
   for (const [payload, message] of cases) {
@@ -160,7 +164,7 @@ test('bad input is 400 and names the field', async () => {
   assert.deepEqual([bad.status, bad.body], [400, 'skipNAT: expected true or false\n']);
   const huge = await send({ method: 'POST', url: '/connect', payload: 'x'.repeat(300_000) });
   assert.equal(huge.status, 413);
-  assert.deepEqual(counters.rejections(), { 'bad-request': 10, 'too-large': 1 });
+  assert.deepEqual(counters.rejections(), { 'bad-request': 11, 'too-large': 1 });
 });
 
 test('exposing, hiding and what went wrong here', async () => {
@@ -174,7 +178,7 @@ test('exposing, hiding and what went wrong here', async () => {
   const failed = await send({ method: 'POST', url: '/expose/10.2.1.1/24' });
   assert.deepEqual([failed.status, failed.body], [500, 'unable to expose: nft: no such table\n']);
   fake.failure = new Error('secret detail');
-  const payload = JSON.stringify({ target: 'c', cidrs: ['10.2.1.5/24'] });
+  const payload = JSON.stringify({ target: 'c', addresses: ['10.2.1.5/24'] });
   const headers = { 'content-type': 'application/json' };
   const internal = await send({ method: 'POST', url: '/attach', payload, headers });
   assert.deepEqual([internal.status, internal.body], [500, 'internal error, see the log\n']);

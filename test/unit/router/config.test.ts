@@ -2,16 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { fromUtf8, utf8 } from '../../../core/bytes.js';
-import { formatPeerName } from '../../../core/peer-name.js';
+import { fromUtf8 } from '../../../core/bytes.js';
+import { parseCidr } from '../../../core/ip.js';
+import { formatPeerName, parsePeerName } from '../../../core/peer-name.js';
 import { interpretStart, type LoadedConfig, type StartRequest } from '../../../router/config.js';
-import {
-  derivePeerName,
-  peerNameFromSystemId,
-  systemIdsOf,
-} from '../../../router/derive-peer-name.js';
 import { type FileReader, redactArguments } from '../../../router/password.js';
-import { loadVectors } from '../../support/vectors.js';
 
 const YAML = '/etc/weave/weave.yaml';
 
@@ -80,6 +75,13 @@ test('without any option the defaults hold', () => {
       allowed: [],
       naming: { label: null, match: /(.*)/, replacement: '$1' },
     },
+    ipam: {
+      universe: parseCidr('10.32.0.0/12'),
+      defaultSubnet: parseCidr('10.32.0.0/12'),
+      init: { mode: 'consensus', peers: null },
+      reclaimAfterMs: null,
+      allowOverlap: false,
+    },
     engineSockets: ['/var/run/docker.sock', '/run/podman/podman.sock'],
     logLevel: 'info',
     logFormat: 'text',
@@ -130,14 +132,6 @@ test('offloads are taken away one by one, from every place', () => {
     noVnetHdr: true,
     noUring: false,
   });
-});
-
-test('threads of the data plane: 1 to 8, from every place', () => {
-  assert.equal(loaded(['--fastdp-queues', '8']).config.queues, 8);
-  assert.equal(loaded([], { env: { WEAVE_FASTDP_QUEUES: '2' } }).config.queues, 2);
-  for (const wrong of ['0', '9', 'two', '-1', '']) {
-    assert.throws(() => loaded([`--fastdp-queues=${wrong}`]), /--fastdp-queues: .*from 1 to 8/);
-  }
 });
 
 test('all forms of options, and peers between them', () => {
@@ -237,19 +231,10 @@ test('a file that is no mapping, or no YAML, says where', () => {
 
 test('options of absent parts are warned of or refused, never ignored in silence', () => {
   const { warnings } = loaded([
-    ...[
-      '--ipalloc-range',
-      '10.32.0.0/12',
-      '--proxy',
-      '--plugin=false',
-      '--bufsz=8',
-      '--docker-api=',
-    ],
+    ...['--proxy', '--plugin=false', '--bufsz=8'],
     ...['-H', 'unix:///x', '--no-dns'],
   ]);
   assert.deepEqual(warnings, [
-    '--ipalloc-range: addresses are not allocated by this version; attach and expose with ' +
-      'explicit addresses',
     '--proxy: there is no Docker API proxy in this version; the option has no effect',
     '--bufsz: frames are captured by a TAP device, which has no such buffer',
     '-H: there is no Docker API proxy in this version; the option has no effect',
@@ -258,6 +243,58 @@ test('options of absent parts are warned of or refused, never ignored in silence
   assert.match(refused(['--token', 'x']), /^--token: there is no peer discovery service/);
   assert.match(loaded(['--http-addr=:6784']).warnings.join(), /no authentication/);
   assert.match(loaded(['--trusted-subnets=10.0.0.0/8']).warnings.join(), /no effect without/);
+});
+
+test('options of the allocator', () => {
+  const ipam = (...argv: string[]) => loaded(argv).config.ipam;
+  assert.equal(ipam('--ipalloc-range='), null);
+  assert.equal(ipam('--ipalloc-range=', '--ipalloc-init='), null);
+  const subnet = ipam('--ipalloc-range=10.2.0.0/16', '--ipalloc-default-subnet=10.2.8.0/24');
+  assert.deepEqual(subnet?.defaultSubnet, parseCidr('10.2.8.0/24'));
+  const env = { WEAVE_IPALLOC_RANGE: '10.3.0.0/16' };
+  assert.deepEqual(loaded([], { env }).config.ipam?.universe, parseCidr('10.3.0.0/16'));
+  const inits: Record<string, unknown> = {
+    consensus: { mode: 'consensus', peers: null },
+    'consensus=3': { mode: 'consensus', peers: 3 },
+    'consensus=0': { mode: 'consensus', peers: null },
+    'seed=': { mode: 'consensus', peers: null },
+    'seed=::1,82:00:00:00:00:02': {
+      mode: 'seed',
+      peers: [parsePeerName('::1'), parsePeerName('82:00:00:00:00:02')],
+    },
+    observer: { mode: 'observer' },
+  };
+  for (const [text, init] of Object.entries(inits)) {
+    assert.deepEqual(ipam(`--ipalloc-init=${text}`)?.init, init, text);
+  }
+  assert.equal(ipam('--ipalloc-reclaim-after=36h')?.reclaimAfterMs, 36 * 3_600_000);
+  assert.match(
+    loaded(['--name=::9', '--ipalloc-init=seed=::1']).warnings.join(),
+    /00:00:00:00:00:09 \(this peer\) is not in the seed list/,
+  );
+  assert.deepEqual(loaded(['--docker-api=']).config.engineSockets, []);
+  assert.deepEqual(loaded(['--docker-api=unix:///a,/b']).config.engineSockets, ['/a', '/b']);
+});
+
+test('bad options of the allocator say what is wrong', () => {
+  const cases: Record<string, RegExp> = {
+    '--ipalloc-range=10.32.0.1/12':
+      /^--ipalloc-range: invalid subnet - bits after .* are not all zero: 10.32.0.1\/12$/m,
+    '--ipalloc-range=10.32.0.0/31': /invalid subnet - smaller than minimum size 4/,
+    '--ipalloc-range=ten': /^--ipalloc-range: invalid CIDR address: ten$/m,
+    '--ipalloc-default-subnet=10.2.0.0/16':
+      /subnet 10.2.0.0\/16 does not overlap with allocation range 10.32.0.0\/12/,
+    '--ipalloc-init=paxos': /Unable to parse --ipalloc-init: unknown mode: paxos/,
+    '--ipalloc-init=consensus=x': /bad consensus parameter/,
+    '--ipalloc-init=seed': /seed mode requires peer name list/,
+    '--ipalloc-init=seed=::1,x': /bad seed parameter: .*invalid peer name format: "x"/,
+    '--ipalloc-init=observer=1': /observer mode takes no parameter/,
+    '--ipalloc-reclaim-after=10s': /expected a time from 5m to 365d/,
+    '--docker-api=tcp://127.0.0.1:2375': /^--docker-api: expected Unix sockets like unix:/,
+  };
+  for (const [option, message] of Object.entries(cases)) assert.match(refused([option]), message);
+  const off = ['--ipalloc-range=', '--ipalloc-default-subnet=10.2.0.0/16'];
+  assert.match(refused(off), /^--ipalloc-default-subnet: specified without --ipalloc-range\.$/m);
 });
 
 test('unknown options, help and version end as the original does', () => {
@@ -342,17 +379,4 @@ test('any words end in a request, never in an exception', () => {
     }),
     { numRuns: 500 },
   );
-});
-
-test('the derived peer name is the original’s', () => {
-  const vectors = loadVectors<{ from_system_id: { name: string; system_id: string }[] }>(
-    'names.json',
-  );
-  for (const { name, system_id: id } of vectors.from_system_id) {
-    assert.equal(formatPeerName(peerNameFromSystemId(utf8(id))), name);
-  }
-  const both = vectors.from_system_id.at(-1) as { name: string; system_id: string };
-  const [machine, uuid] = both.system_id.split(/(?<=\n)/) as [string, string];
-  assert.equal(formatPeerName(derivePeerName(systemIdsOf(machine, uuid))), both.name);
-  assert.throws(() => derivePeerName(systemIdsOf('', '')), { code: 'system-id-missing' });
 });

@@ -3,120 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseMac } from '../../../core/mac.js';
 import { type PeerName, parsePeerName } from '../../../core/peer-name.js';
-import { DnsCounters } from '../../../dns/dns-counters.js';
-import type { DataPlaneStatus } from '../../../fastdp/status.js';
-import type { ConnectionStatus, MeshStatus } from '../../../mesh/status.js';
-import type { Report, ReportDns } from '../../../router/api-types.js';
+import type { ConnectionStatus } from '../../../mesh/status.js';
+import type { Report } from '../../../router/api-types.js';
 import { RouterMetrics } from '../../../router/metrics.js';
-import { buildReport, type ReportInput } from '../../../router/report.js';
-import type { DnsReportInput } from '../../../router/report-dns.js';
+import { buildReport } from '../../../router/report.js';
 import { reportJson } from '../../../router/report-json.js';
 import { statusPage, statusPages } from '../../../router/status-pages.js';
 import { loadVectors } from '../../support/vectors.js';
-
-const one = parsePeerName('82:00:00:00:00:01');
-const two = parsePeerName('82:00:00:00:00:02');
-
-function connection(changed: Partial<ConnectionStatus>): ConnectionStatus {
-  return {
-    state: 'established',
-    address: '198.51.100.12:6783',
-    outbound: true,
-    peer: { name: two, nickname: 'host2' },
-    encrypted: true,
-    overlay: 'sleeve',
-    overlayReason: 'the only one both ends have',
-    attributes: { mtu: 1414, encrypted: true },
-    lastError: null,
-    retryAt: null,
-    protocolVersion: 2,
-    ...changed,
-  };
-}
-
-function mesh(changed: Partial<MeshStatus> = {}): MeshStatus {
-  return {
-    name: one,
-    nickname: 'host1',
-    protocolMinVersion: 1,
-    protocolMaxVersion: 2,
-    encryption: true,
-    discovery: true,
-    peers: [
-      {
-        name: one,
-        nickname: 'host1',
-        uid: 18446744073709551615n,
-        version: 4n,
-        shortId: null,
-        connections: [
-          {
-            peer: two,
-            nickname: 'host2',
-            address: '198.51.100.12:6783',
-            outbound: true,
-            established: true,
-          },
-        ],
-      },
-      { name: two, nickname: 'host2', uid: 1n, version: 1n, shortId: 9, connections: [] },
-    ],
-    connections: [connection({})],
-    routes: {
-      unicast: [{ dest: two, via: two }],
-      broadcast: [
-        { source: one, via: [two] },
-        { source: two, via: [] },
-      ],
-    },
-    terminationCount: 3,
-    targets: ['198.51.100.12'],
-    trustedSubnets: [],
-    counters: { 'handshake-accepted': 2, 'gossip-sent': 7 },
-    warnings: ['two hosts share a name'],
-    ...changed,
-  };
-}
-
-const dataPlane: DataPlaneStatus = {
-  macs: [{ mac: parseMac('96:5b:87:6b:08:a4'), peer: two, ageMs: 1500 }],
-  traffic: [
-    {
-      peer: two,
-      framesSent: 10,
-      bytesSent: 1000,
-      framesReceived: 20,
-      bytesReceived: 2000,
-      datagramsSent: 5,
-      datagramsReceived: 6,
-    },
-  ],
-  drops: { 'no-route': 4 },
-  framesCaptured: 11,
-  framesInjected: 12,
-  datagramsSealed: 13,
-  datagramsOpened: 14,
-  macMoves: 1,
-  mssClamped: 0,
-};
-
-function input(changed: Partial<ReportInput> = {}): ReportInput {
-  return {
-    ready: true,
-    version: '3.0.0',
-    port: 6783,
-    pid: 42,
-    wallMs: Date.UTC(2026, 10, 22, 20, 31, 5, 966),
-    tapName: 'vethwe-tap',
-    mesh: mesh(),
-    dataPlane,
-    overlays: { sleeve: null },
-    apiRejections: { 'foreign-origin': 1 },
-    warnings: [],
-    dns: null,
-    ...changed,
-  };
-}
+import { connection, dataPlane, input, mesh, metrics, one, two } from './report-rig.js';
 
 const line = (changed: Partial<ConnectionStatus>, encryption = true): string | undefined => {
   const status = mesh({ connections: [connection(changed)], encryption });
@@ -209,14 +103,6 @@ test('recorded reports print again byte for byte', () => {
   }
 });
 
-async function metrics(changed: Partial<ReportInput> = {}): Promise<string> {
-  const eventLoopDelay = { read: () => ({ p50: 0.001, p99: 0.002, max: 0.003 }) };
-  const exporter = new RouterMetrics({ eventLoopDelay, processMetrics: null });
-  // Twice, since counters must not add up over scrapes.
-  await exporter.text(buildReport(input(changed)));
-  return await exporter.text(buildReport(input(changed)));
-}
-
 test('processor time counts from the start of the process, not of the first scrape', async () => {
   const exporter = new RouterMetrics({
     eventLoopDelay: { read: () => ({ p50: 0, p99: 0, max: 0 }) },
@@ -252,70 +138,6 @@ test('metrics keep the original’s names and add ours', async () => {
   }
   // Alerts fire on these at 0, so they must be absent while the parts are off.
   assert.ok(!/weave_(flows|ips|max_ips|ipam|dns)/.test(text));
-});
-
-/** The name service as it must have been to be reported like this. */
-function dnsInput(dns: ReportDns): DnsReportInput {
-  const counters = new DnsCounters();
-  counters.queryCount('A', 'NOERROR').count += 3;
-  counters.observe(0.2);
-  counters.observe(7000);
-  counters.drop('flood');
-  return {
-    domain: dns.Domain,
-    ttlSeconds: dns.TTL,
-    address: dns.Address,
-    entries: (dns.Entries ?? []).map((entry) => ({
-      hostname: entry.Hostname,
-      origin: parsePeerName(entry.Origin),
-      containerId: entry.ContainerID,
-      type: 'A',
-      data: entry.Address,
-      version: entry.Version,
-      tombstone: entry.Tombstone,
-    })),
-    tombstones: 1,
-    counters: { 'names-corrected': 2 },
-    server: {
-      upstreams: dns.Upstream ?? [],
-      addresses: ['192.0.2.1'],
-      failures: [],
-      loops: [],
-      counts: counters.read(),
-    },
-  };
-}
-
-test('metrics of allocator and names exist while those run', async () => {
-  const { cases } = loadVectors<{ cases: { title: string; report: string }[] }>(
-    'status-pages.json',
-  );
-  const killed = cases.find(({ title }) => title.includes('killed'));
-  const { IPAM, DNS } = JSON.parse(killed?.report ?? '') as Report;
-  assert.ok(IPAM !== undefined && DNS !== undefined);
-  const text = await metrics({ ipam: IPAM, dns: dnsInput(DNS) });
-  for (const expected of [
-    'weave_ips{state="local-used"} 2',
-    'weave_max_ips 1048576',
-    'weave_ipam_unreachable_count 2',
-    'weave_ipam_unreachable_percentage 50',
-    'weave_ipam_pending_allocates 0',
-    'weave_ipam_pending_claims 0',
-    'weave_dns_entries 2',
-    'weave_dns_tombstones 1',
-    'weave_dns_queries_total{type="A",rcode="NOERROR"} 3',
-    'weave_dns_drops_total{reason="flood"} 1',
-    'weave_dns_upstream_failures_total{reason="timeout"} 0',
-    'weave_dns_events_total{event="names-corrected"} 2',
-    '# TYPE weave_dns_query_duration_seconds histogram',
-    'weave_dns_query_duration_seconds_bucket{le="0.0001"} 0',
-    'weave_dns_query_duration_seconds_bucket{le="0.00025"} 1',
-    'weave_dns_query_duration_seconds_bucket{le="5"} 1',
-    'weave_dns_query_duration_seconds_bucket{le="+Inf"} 2',
-    'weave_dns_query_duration_seconds_count 2',
-  ]) {
-    assert.ok(text.split('\n').includes(expected), `${expected}\nis not in\n${text}`);
-  }
 });
 
 test('a data plane that does not answer leaves the rest', async () => {
