@@ -29,6 +29,11 @@ export class Peers {
   readonly #goneSinceMs = new Map<PeerName, number>();
   /** Since when peers own ranges, as far as we know. BOUNDED by the owners in the ring. */
   readonly #ownerSinceMs = new Map<PeerName, number>();
+  /**
+   * Those whose ranges passed to others while some owner was missing: they keep their vote about
+   * it, or a split could take over one after the other with ever fewer. BOUNDED by MAX_PEERS.
+   */
+  readonly #formerOwners = new Map<PeerName, { sinceMs: number; untilMs: number }>();
   /** As of the last refresh. */
   #known: ReadonlySet<PeerName>;
   #reclaimAfterMs: number | null;
@@ -85,9 +90,13 @@ export class Peers {
    * since. A majority of them on one side means that there is none on the other.
    */
   electorate(lostAtMs: number): PeerName[] {
-    return [...this.#ownerSinceMs]
-      .filter(([, sinceMs]) => sinceMs <= lostAtMs - COMMON_KNOWLEDGE_MS)
-      .map(([peer]) => peer);
+    const atMs = lostAtMs - COMMON_KNOWLEDGE_MS;
+    const voters = new Set<PeerName>();
+    for (const [peer, sinceMs] of this.#ownerSinceMs) if (sinceMs <= atMs) voters.add(peer);
+    for (const [peer, { sinceMs, untilMs }] of this.#formerOwners) {
+      if (sinceMs <= atMs && untilMs > atMs) voters.add(peer);
+    }
+    return [...voters];
   }
 
   nicknameOf(peer: PeerName): string {
@@ -149,9 +158,13 @@ export class Peers {
     for (const peer of this.#goneSinceMs.keys()) {
       if (!owners.has(peer)) this.#goneSinceMs.delete(peer);
     }
-    for (const peer of this.#ownerSinceMs.keys()) {
-      if (!owners.has(peer)) this.#ownerSinceMs.delete(peer);
+    for (const [peer, sinceMs] of this.#ownerSinceMs) {
+      if (owners.has(peer)) continue;
+      this.#ownerSinceMs.delete(peer);
+      const isRoom = this.#formerOwners.size < MAX_PEERS;
+      if (isRoom) this.#formerOwners.set(peer, { sinceMs, untilMs: nowMs });
     }
+    if (this.#goneSinceMs.size === 0) this.#formerOwners.clear();
     return fresh;
   }
 
