@@ -37,6 +37,8 @@ export class Peers {
   /** As of the last refresh. */
   #known: ReadonlySet<PeerName>;
   #reclaimAfterMs: number | null;
+  /** When we first knew of a ring. */
+  #firstRingMs: number | null = null;
 
   constructor(options: PeersOptions, mesh: IpamMeshView) {
     this.#options = options;
@@ -87,16 +89,21 @@ export class Peers {
   /**
    * Who decides about peers that lost sight of each other at that time: those that had owned
    * ranges for a while by then, so that both sides know the same ones, whoever came to own some
-   * since. A majority of them on one side means that there is none on the other.
+   * since. A majority of them on one side means that there is none on the other. The first ring
+   * that we knew counts as old: what decides about us was in it.
    */
   electorate(lostAtMs: number): PeerName[] {
-    const atMs = lostAtMs - COMMON_KNOWLEDGE_MS;
-    const voters = new Set<PeerName>();
-    for (const [peer, sinceMs] of this.#ownerSinceMs) if (sinceMs <= atMs) voters.add(peer);
-    for (const [peer, { sinceMs, untilMs }] of this.#formerOwners) {
-      if (sinceMs <= atMs && untilMs > atMs) voters.add(peer);
-    }
-    return [...voters];
+    return this.#votersAt(lostAtMs, (sinceMs) =>
+      sinceMs === this.#firstRingMs ? Number.NEGATIVE_INFINITY : sinceMs,
+    );
+  }
+
+  /**
+   * The same, as far as we were there to see it ourselves: what the store has of owners may be
+   * older than what the others know, so nobody is removed on its strength.
+   */
+  witnesses(lostAtMs: number): PeerName[] {
+    return this.#votersAt(lostAtMs, (sinceMs) => sinceMs);
   }
 
   nicknameOf(peer: PeerName): string {
@@ -148,10 +155,9 @@ export class Peers {
     }
     const fresh = [...known].filter((peer) => !this.#known.has(peer));
     this.#known = known;
-    // The first ring that we see, from the store or from others, is older than our knowledge.
-    const since = this.#ownerSinceMs.size === 0 ? Number.NEGATIVE_INFINITY : nowMs;
+    if (owners.size > 0) this.#firstRingMs ??= nowMs;
     for (const owner of owners) {
-      if (!this.#ownerSinceMs.has(owner)) this.#ownerSinceMs.set(owner, since);
+      if (!this.#ownerSinceMs.has(owner)) this.#ownerSinceMs.set(owner, nowMs);
       if (known.has(owner)) this.#goneSinceMs.delete(owner);
       else if (!this.#goneSinceMs.has(owner)) this.#goneSinceMs.set(owner, nowMs);
     }
@@ -173,5 +179,15 @@ export class Peers {
     const isStranger = (peer: PeerName): boolean => !owners.has(peer) && !this.#known.has(peer);
     for (const peer of this.#nicknames.keys()) if (isStranger(peer)) this.#nicknames.delete(peer);
     for (const peer of this.#healers) if (isStranger(peer)) this.#healers.delete(peer);
+  }
+
+  #votersAt(lostAtMs: number, age: (sinceMs: number) => number): PeerName[] {
+    const atMs = lostAtMs - COMMON_KNOWLEDGE_MS;
+    const voters = new Set<PeerName>();
+    for (const [peer, sinceMs] of this.#ownerSinceMs) if (age(sinceMs) <= atMs) voters.add(peer);
+    for (const [peer, { sinceMs, untilMs }] of this.#formerOwners) {
+      if (age(sinceMs) <= atMs && untilMs > atMs) voters.add(peer);
+    }
+    return [...voters];
   }
 }

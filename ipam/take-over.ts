@@ -119,7 +119,7 @@ export class TakeOver {
     return !this.#promises.has(peer) && !this.#attempts.has(peer);
   }
 
-  /** By itself: of those that could, the lowest name tries first, others if that comes to nothing. */
+  /** By itself: of those that could, the lowest name tries first, then the next. */
   #reclaim(nowMs: number): void {
     const { peers, owners } = this.#modules;
     const afterMs = peers.reclaimAfterMs;
@@ -196,7 +196,7 @@ export class TakeOver {
       return;
     }
     const { peers } = this.#modules;
-    const voters = peers.electorate(peers.goneSinceMs(target) ?? Number.NEGATIVE_INFINITY);
+    const voters = peers.witnesses(peers.goneSinceMs(target) ?? Number.NEGATIVE_INFINITY);
     const votes = voters.filter((peer) => attempt.agreed.has(peer)).length;
     if (2 * votes > voters.length) this.#pass(target, attempt);
     else {
