@@ -17,6 +17,8 @@ export interface LeaseView {
   /** T; null: nobody takes over by itself. */
   readonly reclaimAfterMs: number | null;
   isReachable(peer: PeerName): boolean;
+  /** In the topology. */
+  isKnown(peer: PeerName): boolean;
   /** When an owner left the topology; null: it is in it. */
   goneSinceMs(peer: PeerName): number | null;
   /** Who decides about peers that lost sight of each other at that time. */
@@ -120,10 +122,11 @@ export class Lease {
    * agree on something without us.
    */
   #isCutOff(view: LeaseView): boolean {
-    const lost = new Set([...view.owners].filter((peer) => view.goneSinceMs(peer) !== null));
-    return [...lost].some((peer) => {
-      const voters = view.electorate(view.goneSinceMs(peer) ?? 0);
-      return 2 * voters.filter((voter) => lost.has(voter)).length > voters.length;
+    const isLost = (peer: PeerName): boolean =>
+      peer !== this.#options.localPeer && !view.isKnown(peer);
+    return [...view.owners].filter(isLost).some((peer) => {
+      const voters = view.electorate(view.goneSinceMs(peer) ?? Number.POSITIVE_INFINITY);
+      return 2 * voters.filter(isLost).length > voters.length;
     });
   }
 

@@ -29,9 +29,16 @@ export class Peers {
   readonly #goneSinceMs = new Map<PeerName, number>();
   /** Since when peers own ranges, as far as we know. BOUNDED by the owners in the ring. */
   readonly #ownerSinceMs = new Map<PeerName, number>();
+  /**
+   * Those whose ranges passed to others while some owner was missing: they keep their vote about
+   * it, or a split could take over one after the other with ever fewer. BOUNDED by MAX_PEERS.
+   */
+  readonly #formerOwners = new Map<PeerName, { sinceMs: number; untilMs: number }>();
   /** As of the last refresh. */
   #known: ReadonlySet<PeerName>;
   #reclaimAfterMs: number | null;
+  /** When we first knew of a ring. */
+  #firstRingMs: number | null = null;
 
   constructor(options: PeersOptions, mesh: IpamMeshView) {
     this.#options = options;
@@ -82,12 +89,21 @@ export class Peers {
   /**
    * Who decides about peers that lost sight of each other at that time: those that had owned
    * ranges for a while by then, so that both sides know the same ones, whoever came to own some
-   * since. A majority of them on one side means that there is none on the other.
+   * since. A majority of them on one side means that there is none on the other. The first ring
+   * that we knew counts as old: what decides about us was in it.
    */
   electorate(lostAtMs: number): PeerName[] {
-    return [...this.#ownerSinceMs]
-      .filter(([, sinceMs]) => sinceMs <= lostAtMs - COMMON_KNOWLEDGE_MS)
-      .map(([peer]) => peer);
+    return this.#votersAt(lostAtMs, (sinceMs) =>
+      sinceMs === this.#firstRingMs ? Number.NEGATIVE_INFINITY : sinceMs,
+    );
+  }
+
+  /**
+   * The same, as far as we were there to see it ourselves: what the store has of owners may be
+   * older than what the others know, so nobody is removed on its strength.
+   */
+  witnesses(lostAtMs: number): PeerName[] {
+    return this.#votersAt(lostAtMs, (sinceMs) => sinceMs);
   }
 
   nicknameOf(peer: PeerName): string {
@@ -139,19 +155,22 @@ export class Peers {
     }
     const fresh = [...known].filter((peer) => !this.#known.has(peer));
     this.#known = known;
-    // The first ring that we see, from the store or from others, is older than our knowledge.
-    const since = this.#ownerSinceMs.size === 0 ? Number.NEGATIVE_INFINITY : nowMs;
+    if (owners.size > 0) this.#firstRingMs ??= nowMs;
     for (const owner of owners) {
-      if (!this.#ownerSinceMs.has(owner)) this.#ownerSinceMs.set(owner, since);
+      if (!this.#ownerSinceMs.has(owner)) this.#ownerSinceMs.set(owner, nowMs);
       if (known.has(owner)) this.#goneSinceMs.delete(owner);
       else if (!this.#goneSinceMs.has(owner)) this.#goneSinceMs.set(owner, nowMs);
     }
     for (const peer of this.#goneSinceMs.keys()) {
       if (!owners.has(peer)) this.#goneSinceMs.delete(peer);
     }
-    for (const peer of this.#ownerSinceMs.keys()) {
-      if (!owners.has(peer)) this.#ownerSinceMs.delete(peer);
+    for (const [peer, sinceMs] of this.#ownerSinceMs) {
+      if (owners.has(peer)) continue;
+      this.#ownerSinceMs.delete(peer);
+      const isRoom = this.#formerOwners.size < MAX_PEERS;
+      if (isRoom) this.#formerOwners.set(peer, { sinceMs, untilMs: nowMs });
     }
+    if (this.#goneSinceMs.size === 0) this.#formerOwners.clear();
     return fresh;
   }
 
@@ -160,5 +179,15 @@ export class Peers {
     const isStranger = (peer: PeerName): boolean => !owners.has(peer) && !this.#known.has(peer);
     for (const peer of this.#nicknames.keys()) if (isStranger(peer)) this.#nicknames.delete(peer);
     for (const peer of this.#healers) if (isStranger(peer)) this.#healers.delete(peer);
+  }
+
+  #votersAt(lostAtMs: number, age: (sinceMs: number) => number): PeerName[] {
+    const atMs = lostAtMs - COMMON_KNOWLEDGE_MS;
+    const voters = new Set<PeerName>();
+    for (const [peer, sinceMs] of this.#ownerSinceMs) if (age(sinceMs) <= atMs) voters.add(peer);
+    for (const [peer, { sinceMs, untilMs }] of this.#formerOwners) {
+      if (age(sinceMs) <= atMs && untilMs > atMs) voters.add(peer);
+    }
+    return [...voters];
   }
 }

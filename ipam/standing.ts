@@ -122,6 +122,7 @@ export class Standing {
       owners: holdings.ring.owners(),
       reclaimAfterMs: peers.reclaimAfterMs,
       isReachable: (peer) => peers.isReachable(peer),
+      isKnown: (peer) => peers.known.has(peer),
       goneSinceMs: (peer) => peers.goneSinceMs(peer),
       electorate: (lostAtMs) => peers.electorate(lostAtMs),
       isHealer: (peer) => peers.healers.has(peer),

@@ -119,16 +119,17 @@ export class TakeOver {
     return !this.#promises.has(peer) && !this.#attempts.has(peer);
   }
 
-  /** By itself: of those that could, the lowest name does it. */
+  /** By itself: of those that could, the lowest name tries first, then the next. */
   #reclaim(nowMs: number): void {
     const { peers, owners } = this.#modules;
     const afterMs = peers.reclaimAfterMs;
     if (afterMs === null) return;
     const all = owners();
     const able = [...all].filter((peer) => peers.known.has(peer) && peers.healers.has(peer));
-    if (!all.has(this.#localPeer) || able.some((peer) => peer < this.#localPeer)) return;
+    if (!all.has(this.#localPeer)) return;
+    const waitMs = afterMs + RETRY_MS * able.filter((peer) => peer < this.#localPeer).length;
     for (const target of all) {
-      if (target === this.#localPeer || peers.goneMs(target, nowMs) < afterMs) continue;
+      if (target === this.#localPeer || peers.goneMs(target, nowMs) < waitMs) continue;
       if (this.#attempts.has(target) || nowMs < (this.#retryAtMs.get(target) ?? 0)) continue;
       this.#retryAtMs.set(target, nowMs + RETRY_MS);
       this.begin(target, null, false, nowMs);
@@ -195,7 +196,7 @@ export class TakeOver {
       return;
     }
     const { peers } = this.#modules;
-    const voters = peers.electorate(peers.goneSinceMs(target) ?? Number.NEGATIVE_INFINITY);
+    const voters = peers.witnesses(peers.goneSinceMs(target) ?? Number.NEGATIVE_INFINITY);
     const votes = voters.filter((peer) => attempt.agreed.has(peer)).length;
     if (2 * votes > voters.length) this.#pass(target, attempt);
     else {

@@ -106,8 +106,9 @@ test('hosts that die for good, and are taken over by several others at once', ()
       if (world.up.length > 0) random.pick(world.up).takeOver(victim.name);
       world.run(random.pick([0, 50, 1000, 15_000]));
     }
-    // It may come back after all, with the disk of then.
+    // It may come back after all, with the disk of then. Cut off from everybody it could not know.
     if (random.chance(0.3)) {
+      world.heal();
       victim.dead = false;
       world.start(victim);
     }
