@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { attachOneEach, e2e, PASSWORD, startMesh } from '../support/e2e.js';
@@ -26,6 +27,7 @@ const CAPABILITY_BITS: Readonly<Record<string, number>> = {
   CAP_NET_RAW: 13,
   CAP_SYS_PTRACE: 19,
   CAP_SYS_ADMIN: 21,
+  CAP_SYS_NICE: 23,
 };
 
 function unitCapabilities(): string[] {
@@ -88,6 +90,11 @@ e2e('with the rights of the unit all works: mesh, attach, expose, reset', TOOLS,
   }, 0);
   assert.equal(statusField(pid, 'CapEff'), mask.toString(16).padStart(16, '0'));
   assert.equal(statusField(pid, 'NoNewPrivs'), '1');
+
+  // Port 53 and the priority of the control thread are had as well.
+  await h1.weaveOk('dns-add', '10.1.0.1', '-h', 'one.weave.local');
+  assert.equal(await h1.weaveOk('dns-lookup', 'one'), '10.1.0.1\n');
+  assert.equal(getPriority(pid), -10);
 
   const [w1, w2] = (await attachOneEach(hosts)) as [Workload, Workload];
   await waitFor('first answer', 10_000, () => w1.reaches(w2.address));
