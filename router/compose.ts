@@ -250,11 +250,12 @@ export class Router {
   }
 
   async #startDns(name: PeerName, mesh: Mesh, host: HostNetwork): Promise<DnsPart | null> {
-    const { dns: config, bridge, dbPrefix, engineSockets } = this.#loaded.config;
+    const { dns: config, ipam, bridge, dbPrefix, engineSockets } = this.#loaded.config;
+    const range = ipam?.universe ?? null;
     if (config === null) return null;
     const dns = await import('./dns-part.js');
     const part = new dns.DnsPart(
-      { config, localPeer: name, bridge, dbPrefix, engineSockets },
+      { config, localPeer: name, bridge, range, dbPrefix, engineSockets },
       { mesh, host, clock: systemClock, random: systemRandom, log: this.#modules.log },
     );
     this.#undo.push(() => part.stop());

@@ -39,6 +39,8 @@ export interface DnsPartOptions {
   readonly config: DnsConfig;
   readonly localPeer: PeerName;
   readonly bridge: string;
+  /** That addresses are allocated from; null: none. */
+  readonly range: Cidr | null;
   readonly dbPrefix: string;
   readonly engineSockets: readonly string[];
 }
@@ -267,7 +269,9 @@ export class DnsPart implements NamesControl {
     const [workloads, bridge] = await Promise.all([host.attachments(), host.bridgeState()]);
     const exposed = bridge.cidrs;
     const cidrs = [...exposed, ...workloads.flatMap((workload) => workload.cidrs)];
-    this.#networks = cidrs.map((cidr) => networkOf(parseCidr(cidr)));
+    const { range } = this.#options;
+    const networks = cidrs.map((cidr) => networkOf(parseCidr(cidr)));
+    this.#networks = range === null ? networks : [range, ...networks];
     return { workloads, exposed };
   }
 
