@@ -8,7 +8,7 @@
  *   API, CLI — control ──────── mesh (main thread) ──── TCP — peers
  */
 import { systemClock } from '../core/clock.js';
-import { errorCode, errorText, WeaveError } from '../core/errors.js';
+import { errorCode, errorText } from '../core/errors.js';
 import { parseIpv4 } from '../core/ip.js';
 import type { Logger } from '../core/log.js';
 import type { Mac } from '../core/mac.js';
@@ -23,7 +23,7 @@ import { parseTargetAddress } from '../mesh/peer/target-address.js';
 import { systemRandom } from '../sys/random.js';
 import { ApiCounters } from './api/counters.js';
 import { choosePeerName } from './choose-peer-name.js';
-import type { LoadedConfig, RouterConfig } from './config.js';
+import type { LoadedConfig } from './config.js';
 import type { DnsPart } from './dns-part.js';
 import { HostNetwork } from './host/host-network.js';
 import { createHostModules } from './host/io/modules.js';
@@ -31,7 +31,6 @@ import { RepairTimer } from './host/io/repair-timer.js';
 import { parseLinks } from './host/link-state.js';
 import { DEFAULT_TAP_NAME } from './host/names.js';
 import type { HostModules } from './host/ports.js';
-import { createEventLoopDelay } from './io/event-loop-delay.js';
 import { readSystemIds } from './io/local-files.js';
 import { QuietCollection } from './io/quiet-collection.js';
 import { ServiceManager } from './io/service-manager.js';
@@ -39,7 +38,7 @@ import { StateStore } from './io/state-store.js';
 import { preferThisThread } from './io/thread-priority.js';
 import { UnresolvedTargets } from './io/unresolved-targets.js';
 import { checkOverlap, IpamPart, type IpamPartModules } from './ipam-part.js';
-import type { RouterMetrics } from './metrics.js';
+import { lazyMetrics } from './lazy-metrics.js';
 import { RouterControl, type RouterControlModules } from './router-control.js';
 import { chooseStartTargets } from './start-targets.js';
 
@@ -357,30 +356,4 @@ export class Router {
         log.info('the TAP device is up again');
     }
   }
-}
-
-/** Text of a start that failed, for the one who started us. */
-export function startFailureText(error: unknown, config: RouterConfig): string {
-  if (!(error instanceof WeaveError)) return errorText(error);
-  const inUse = ['tcp-eaddrinuse', 'udp-port-in-use', 'router-running'].includes(error.code);
-  if (!inUse) return error.message;
-  const where =
-    config.socketPath === null ? '' : ` ('weave status' asks it over ${config.socketPath})`;
-  return `${error.message}; is another router running on this host?${where}`;
-}
-
-/**
- * Made at the first scrape: the library weighs some megabytes, and nothing is counted in it, since
- * all values come from the report.
- */
-function lazyMetrics(): () => Promise<RouterMetrics> {
-  const eventLoopDelay = createEventLoopDelay();
-  let metrics: Promise<RouterMetrics> | null = null;
-  return () => {
-    metrics ??= import('./metrics.js').then(
-      ({ RouterMetrics }) =>
-        new RouterMetrics({ eventLoopDelay, processMetrics: { usedBefore: process.cpuUsage() } }),
-    );
-    return metrics;
-  };
 }

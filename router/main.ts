@@ -13,6 +13,7 @@ import { interpretStart, type LoadedConfig } from './config.js';
 import { concealSecrets, type GivenSecrets } from './io/conceal.js';
 import { readLocalFile, readSystemIds } from './io/local-files.js';
 import { createLogger } from './log.js';
+import { startFailureText } from './start-failure.js';
 
 /** A stop that takes longer is ended by force. */
 const STOP_TIMEOUT_MS = 10_000;
@@ -41,7 +42,7 @@ async function run(loaded: LoadedConfig, given: GivenSecrets, version: string): 
   log.info('starting', { version, options: loaded.given });
   for (const warning of loaded.warnings) log.warn(warning);
   // Only here, so that --help and --check-config answer without loading the whole router.
-  const { Router, startFailureText } = await import('./compose.js');
+  const { Router } = await import('./compose.js');
   const end = (code: number): void => {
     setTimeout(() => process.exit(code), STOP_TIMEOUT_MS).unref();
     void router.stop().then(() => process.exit(code));
