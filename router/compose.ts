@@ -16,6 +16,7 @@ import { formatPeerName, type PeerName } from '../core/peer-name.js';
 import { randomBelow } from '../core/random.js';
 import type { DeviceEvent } from '../fastdp/io/messages.js';
 import { SleeveOverlay } from '../fastdp/io/sleeve-overlay.js';
+import { KEY_LIMITS } from '../fastdp/key-schedule.js';
 import { MeshRunner } from '../mesh/io/runner.js';
 import { Tcp } from '../mesh/io/tcp.js';
 import { Mesh } from '../mesh/mesh.js';
@@ -190,6 +191,7 @@ export class Router {
         offloads: config.offloads,
         queues: config.queues,
         busyPoll: config.busyPoll,
+        keyLimits: { ...KEY_LIMITS, intervalMs: config.rekeyIntervalMs },
       },
       { log, openAfter: bridgeReady },
     );
