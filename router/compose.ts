@@ -231,7 +231,7 @@ export class Router {
         ciphers: config.ciphers,
         extraFeatures: { Software: `weave-net/${version}` },
       },
-      { random: systemRandom, overlays: [overlay], log },
+      { random: systemRandom, clock: systemClock, overlays: [overlay], log },
     );
     const onTargetsChanged = (texts: readonly string[]): void =>
       this.#store.update({ targets: [...texts] });
