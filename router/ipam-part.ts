@@ -67,6 +67,7 @@ export class IpamPart implements Ipam {
       peers: () => mesh.topology.peers.values(),
       isReachable: (peer) => mesh.canReach(peer),
       targetCount: modules.targetCount,
+      isCloned: () => mesh.topology.hasRival(clock.nowMs()),
     };
     const { universe, defaultSubnet, init, reclaimAfterMs } = config;
     const uid = random.uint64() || 1n;
