@@ -125,6 +125,7 @@ export class IpamPart implements Ipam {
     this.#timer.stop();
     this.#containers.stop();
     await this.runner.stop();
+    await this.#store.close();
   }
 
   /** For `weave reset`: nothing is remembered. */

@@ -7,7 +7,7 @@
  *
  * The second file is what tells that it was done: cut off in between, it is done again.
  */
-import { closeSync, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { errorCode, errorText, WeaveError } from '../../core/errors.js';
 import { type Cidr, formatCidr } from '../../core/ip.js';
 import type { Logger } from '../../core/log.js';
@@ -58,6 +58,11 @@ export async function importOriginal(
   store.update({ peerName: peer, targets: [...state.targets], givenTargets: [], started: true });
   const fields = { file: path, peer, addresses, targets: state.targets.length };
   log.info('took over the state of Weave Net 2', fields);
+}
+
+/** For `weave reset`, as the original's own did. */
+export function removeOriginal(dbPrefix: string): void {
+  for (const suffix of SUFFIXES) rmSync(dbPrefix + suffix, { force: true });
 }
 
 /** @returns how many addresses in use were taken over. */

@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { type Cidr, parseCidr } from '../../../../core/ip.js';
 import { type Logger, silentLogger } from '../../../../core/log.js';
 import { type PeerName, parsePeerName } from '../../../../core/peer-name.js';
-import { importOriginal } from '../../../../router/io/import-original.js';
+import { importOriginal, removeOriginal } from '../../../../router/io/import-original.js';
 import { IpamFileStore } from '../../../../router/io/ipam-store.js';
 import { StateStore } from '../../../../router/io/state-store.js';
 import { SeededRandom } from '../../../sim/seeded-random.js';
@@ -97,6 +97,17 @@ test('another name, another range, no allocator: said, and nothing wrong is stor
     assert.equal(/its range was another/.test(rig.lines.join()), universe !== null);
     assert.equal(rig.store().load().peerName, '02:00:00:00:00:0a');
   }
+});
+
+test('after a reset there is nothing to take over', async (t) => {
+  const rig = new Rig(t);
+  for (const suffix of ['data.db', '-netdata.db']) {
+    writeFileSync(rig.prefix + suffix, originalDatabase('small'));
+  }
+  removeOriginal(rig.prefix);
+  await rig.import();
+  assert.deepEqual(rig.lines, []);
+  assert.ok(!existsSync(rig.store().path));
 });
 
 test('a damaged database stops the start and is left alone', async (t) => {
