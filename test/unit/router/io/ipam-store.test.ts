@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import {
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -15,6 +17,7 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { type Logger, silentLogger } from '../../../../core/log.js';
 import type { IpamSnapshot } from '../../../../ipam/interfaces.js';
+import { IpamJournal } from '../../../../router/io/ipam-journal.js';
 import { IpamFileStore } from '../../../../router/io/ipam-store.js';
 
 type Holding = IpamSnapshot['owned'][number];
@@ -188,10 +191,23 @@ test('after a write that failed the next one is a snapshot', async (t) => {
   const rig = new Rig(t);
   await rig.hold('a', 0x0a000001);
   const first = readFileSync(rig.snapshotFile, 'utf8');
-  // As if the descriptor had gone bad.
-  await rig.store.close();
-  await rig.hold('b', 0x0a000002);
+  const full = async (): Promise<void> => {
+    throw new Error('ENOSPC: no space left on device');
+  };
+  t.mock.method(IpamJournal.prototype, 'append', full, { times: 1 });
+  await assert.rejects(rig.hold('b', 0x0a000002), { code: 'state-unwritable', message: /ENOSPC/ });
+  await rig.store.save(rig.state());
   assert.notEqual(readFileSync(rig.snapshotFile, 'utf8'), first);
+  assert.equal(text(rig.open().load()), text(rig.state()));
+});
+
+test('where no journal can be, each change is a snapshot', async (t) => {
+  const rig = new Rig(t);
+  mkdirSync(rig.journal);
+  await rig.hold('a', 0x0a000001);
+  await rig.hold('b', 0x0a000002);
+  assert.match(rig.lines[0] ?? '', /no journal/);
+  rmdirSync(rig.journal);
   assert.equal(text(rig.open().load()), text(rig.state()));
 });
 
