@@ -31,6 +31,7 @@ import { RepairTimer } from './host/io/repair-timer.js';
 import { parseLinks } from './host/link-state.js';
 import { DEFAULT_TAP_NAME } from './host/names.js';
 import type { HostModules } from './host/ports.js';
+import { importOriginal } from './io/import-original.js';
 import { readSystemIds } from './io/local-files.js';
 import { QuietCollection } from './io/quiet-collection.js';
 import { ServiceManager } from './io/service-manager.js';
@@ -106,6 +107,10 @@ export class Router {
     const { config } = this.#loaded;
     const { log } = this.#modules;
     for (const peer of config.peers) parseTargetAddress(peer);
+    const { dbPrefix, name: ownName, ipam } = config;
+    const universe = ipam?.universe ?? null;
+    const imported = { store: this.#store, random: systemRandom, log };
+    await importOriginal({ dbPrefix, name: ownName, universe }, imported);
     const state = this.#store.load();
     const { procPath, engineSockets } = config;
     const hostModules = createHostModules({ procPath, engineSockets }, log);

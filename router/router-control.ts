@@ -14,6 +14,7 @@ import type { RouterConfig } from './config.js';
 import type { AttachOptions, CallOptions, Control, IpamControl, NamesControl } from './control.js';
 import type { DnsPart } from './dns-part.js';
 import type { HostNetwork } from './host/host-network.js';
+import { removeOriginal } from './io/import-original.js';
 import type { StateStore } from './io/state-store.js';
 import type { UnresolvedTargets } from './io/unresolved-targets.js';
 import type { IpamPart } from './ipam-part.js';
@@ -195,6 +196,8 @@ export class RouterControl implements Control {
     await host.tearDown();
     await ipam?.discard();
     store.remove();
+    // It would be taken over by the next start, with ranges that were given away.
+    removeOriginal(this.#options.config.dbPrefix);
   }
 
   stop(): void {
