@@ -10,8 +10,16 @@ import type { ConnectItem } from '../mesh/peer/dial.js';
 import { Addressing } from './addressing.js';
 import type { ApiCounters } from './api/counters.js';
 import type { AttachmentView, ExposureView, Report } from './api-types.js';
+import type { CniPart } from './cni-part.js';
 import type { RouterConfig } from './config.js';
-import type { AttachOptions, CallOptions, Control, IpamControl, NamesControl } from './control.js';
+import type {
+  AttachOptions,
+  CallOptions,
+  CniControl,
+  Control,
+  IpamControl,
+  NamesControl,
+} from './control.js';
 import type { DnsPart } from './dns-part.js';
 import type { HostNetwork } from './host/host-network.js';
 import { removeOriginal } from './io/import-original.js';
@@ -43,6 +51,7 @@ export interface RouterControlModules {
   readonly dns: DnsPart | null;
   /** null: off. */
   readonly ipam: IpamPart | null;
+  readonly cni: CniPart;
   readonly store: StateStore;
   readonly unresolved: UnresolvedTargets;
   readonly metrics: () => Promise<RouterMetrics>;
@@ -67,6 +76,10 @@ export class RouterControl implements Control {
     return this.#modules.ipam?.control ?? null;
   }
 
+  get cni(): CniControl {
+    return this.#modules.cni;
+  }
+
   get names(): NamesControl | null {
     return this.#modules.dns;
   }
@@ -80,7 +93,7 @@ export class RouterControl implements Control {
   }
 
   async report(): Promise<Report> {
-    const { mesh, overlay, host, unresolved, apiCounters, clock } = this.#modules;
+    const { mesh, overlay, host, cni, unresolved, apiCounters, clock } = this.#modules;
     const dataPlane = await overlay.status().catch(() => null);
     const meshStatus = mesh.status();
     const dns = this.#modules.dns?.report() ?? null;
@@ -103,6 +116,7 @@ export class RouterControl implements Control {
           Offloads: dataPlane?.offloads ?? null,
           Io: dataPlane?.io ?? null,
           Host: host.counters(),
+          Cni: cni.counters(),
         },
       },
       apiRejections: apiCounters.rejections(),
