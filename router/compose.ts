@@ -34,7 +34,9 @@ import type { HostModules } from './host/ports.js';
 import { readSystemIds } from './io/local-files.js';
 import { QuietCollection } from './io/quiet-collection.js';
 import { ServiceManager } from './io/service-manager.js';
+import { StateLock } from './io/state-lock.js';
 import { StateStore } from './io/state-store.js';
+import { takeOver } from './io/take-over.js';
 import { preferControlThread } from './io/thread-priority.js';
 import { UnresolvedTargets } from './io/unresolved-targets.js';
 import { checkOverlap, IpamPart, type IpamPartModules } from './ipam-part.js';
@@ -48,6 +50,8 @@ export interface RouterModules {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The user asked for an end, or a part that nothing works without is gone (`fault`). */
   readonly onEnd: (fault: string | null) => void;
+  /** Another router takes our place on this host. */
+  readonly onHandOver: () => void;
 }
 
 /** Peers to be called at the start, and whether the mesh knows of them yet. */
@@ -106,7 +110,13 @@ export class Router {
     const { config } = this.#loaded;
     const { log } = this.#modules;
     for (const peer of config.peers) parseTargetAddress(peer);
-    const state = this.#store.load();
+    const lock = new StateLock({ dbPrefix: config.dbPrefix }, { clock: systemClock });
+    // Released last: whoever gets it finds all state written.
+    this.#undo.push(() => lock.release());
+    const takes = { enabled: config.takeOver, socketPath: config.socketPath };
+    if (!config.takeOver) await takeOver(takes, { lock, log });
+    // Of a router that still runs, this says the name and the exposures; it is read again later.
+    this.#store.load();
     const { procPath, engineSockets } = config;
     const hostModules = createHostModules({ procPath, engineSockets }, log);
     const name = await this.#chooseName(hostModules);
@@ -116,7 +126,13 @@ export class Router {
     // The largest library loads while this thread would only wait for the tools of the next step.
     const apiModule = import('./api/server.js');
     // Refuses if another router has the bridge, before it changes anything.
-    const overlay = await this.#startOverlay(name, host, host.setUp());
+    const overlay = await this.#startOverlay(name, host, async () => {
+      await apiModule;
+      await takeOver(takes, { lock, log });
+      this.#store.load();
+      await host.setUp();
+    });
+    const { state } = this.#store;
     const targets = chooseStartTargets({
       given: config.peers,
       resume: config.resume,
@@ -173,11 +189,11 @@ export class Router {
     );
   }
 
-  /** @param bridgeReady the TAP device must not be opened before. */
+  /** @param bridgeReady prepares the host; the TAP device must not be opened before. */
   async #startOverlay(
     name: PeerName,
     host: HostNetwork,
-    bridgeReady: Promise<void>,
+    bridgeReady: () => Promise<void>,
   ): Promise<SleeveOverlay> {
     const { config } = this.#loaded;
     const { log } = this.#modules;
@@ -187,6 +203,8 @@ export class Router {
         port: config.port,
         address: config.host === null ? 0 : parseIpv4(config.host),
         tapName: DEFAULT_TAP_NAME,
+        // With its place in the bridge, whatever the router does.
+        persistTap: true,
         offloads: config.offloads,
         queues: config.queues,
         busyPoll: config.busyPoll,
@@ -283,7 +301,7 @@ export class Router {
     parts: Pick<RouterControlModules, 'mesh' | 'dns' | 'ipam' | 'overlay' | 'host' | 'unresolved'>,
   ): Promise<RouterControl> {
     const { config } = this.#loaded;
-    const { log, version, onEnd } = this.#modules;
+    const { log, version, onEnd, onHandOver } = this.#modules;
     const apiCounters = new ApiCounters();
     const control = new RouterControl(
       { config, version, pid: process.pid },
@@ -299,6 +317,7 @@ export class Router {
           if (control.ready()) this.#store.update({ started: false });
           onEnd(null);
         },
+        onHandOver,
       },
     );
     const { http, status, socketPath } = config;

@@ -73,6 +73,8 @@ export interface Control {
   reset(): Promise<void>;
   /** Asks for an orderly end of the process, after the present answer is out. */
   stop(): void;
+  /** The same, for a router that starts beside this one and takes its place. */
+  handOver(): void;
 }
 
 export interface AddNameOptions {

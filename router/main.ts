@@ -8,6 +8,7 @@ import { errorCode, errorText } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { formatPeerName } from '../core/peer-name.js';
 import { systemRandom } from '../sys/random.js';
+import { HANDED_OVER_EXIT_CODE } from './api-types.js';
 import { choosePeerName } from './choose-peer-name.js';
 import { interpretStart, type LoadedConfig } from './config.js';
 import { concealSecrets, type GivenSecrets } from './io/conceal.js';
@@ -55,6 +56,10 @@ async function run(loaded: LoadedConfig, given: GivenSecrets, version: string): 
       if (fault === null) log.info('stopping, as asked by the control API');
       else log.error('ending', { code: 'part-lost', error: fault });
       end(fault === null ? 0 : 1);
+    },
+    onHandOver: () => {
+      log.info('stopping, another router takes over');
+      end(HANDED_OVER_EXIT_CODE);
     },
   });
   handleSignals(log, end);

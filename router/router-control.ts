@@ -48,6 +48,8 @@ export interface RouterControlModules {
   readonly apiCounters: ApiCounters;
   /** The user asked for an end of the process. */
   readonly onStop: () => void;
+  /** Another router takes our place. */
+  readonly onHandOver: () => void;
 }
 
 export class RouterControl implements Control {
@@ -199,6 +201,10 @@ export class RouterControl implements Control {
 
   stop(): void {
     this.#modules.onStop();
+  }
+
+  handOver(): void {
+    this.#modules.onHandOver();
   }
 
   #saveExposures(): void {

@@ -42,6 +42,7 @@ export const libc = {
     'int poll(uintptr_t, ulong, int)',
   ),
   eventfd: declare<(initial: number, flags: number) => Fd>('int eventfd(uint, int)'),
+  flock: declare<(fd: Fd, operation: number) => number>('int flock(int, int)'),
   unshare: declare<(kinds: number) => number>('int unshare(int)'),
   setns: declare<(fd: Fd, kind: number) => number>('int setns(int, int)'),
   socket: declare<(family: number, type: number, protocol: number) => Fd>(

@@ -130,6 +130,14 @@ export function controlRoutes(control: Control): Route[] {
         return sendText(reply, 202, '');
       },
     },
+    {
+      method: 'POST',
+      path: '/hand-over',
+      handle: async (_request, reply) => {
+        reply.raw.once('close', () => control.handOver());
+        return sendText(reply, 202, '');
+      },
+    },
   ];
 }
 

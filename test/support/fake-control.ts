@@ -149,6 +149,10 @@ export class FakeControl implements Control {
     this.calls.push('stop');
   }
 
+  handOver() {
+    this.calls.push('hand-over');
+  }
+
   #fail(): void {
     const failure = this.failure;
     this.failure = null;
