@@ -8,6 +8,7 @@ import type { NameFilter } from '../dns/names.js';
 import type { RecordData } from '../dns/record-data.js';
 import type { OwnedAddresses } from '../ipam/interfaces.js';
 import type { AttachmentView, ExposureView, Report } from './api-types.js';
+import type { Health } from './readiness.js';
 
 export interface AttachOptions {
   readonly multicastRoute: boolean;
@@ -27,6 +28,8 @@ export interface CallOptions {
 export interface Control {
   /** False while parts are starting: status pages answer 503 with the same body. */
   ready(): boolean;
+  /** What `/readyz` and `/livez` answer. */
+  readonly health: { ready(): Promise<Health>; live(): Health };
   report(): Promise<Report>;
   /** Prometheus text format 0.0.4. */
   metrics(): Promise<string>;

@@ -14,10 +14,12 @@ import type { RouterConfig } from './config.js';
 import type { AttachOptions, CallOptions, Control, IpamControl, NamesControl } from './control.js';
 import type { DnsPart } from './dns-part.js';
 import type { HostNetwork } from './host/host-network.js';
+import { probeDevice } from './io/probe-device.js';
 import type { StateStore } from './io/state-store.js';
 import type { UnresolvedTargets } from './io/unresolved-targets.js';
 import type { IpamPart } from './ipam-part.js';
 import type { RouterMetrics } from './metrics.js';
+import { Readiness } from './readiness.js';
 import { buildReport } from './report.js';
 import { dnsWarnings } from './report-dns.js';
 import { ipamWarnings } from './report-ipam.js';
@@ -56,12 +58,20 @@ export class RouterControl implements Control {
   readonly #options: RouterControlOptions;
   readonly #modules: RouterControlModules;
   readonly #addressing: Addressing;
+  readonly health: Readiness;
   #isReady = false;
 
   constructor(options: RouterControlOptions, modules: RouterControlModules) {
     this.#options = options;
     this.#modules = modules;
     this.#addressing = new Addressing(modules);
+    const { mesh, overlay } = modules;
+    this.health = new Readiness({
+      started: () => this.#isReady,
+      mesh: () => mesh.status(),
+      loopAgeMs: () => overlay.loopAgeMs(),
+      probeDevice: () => probeDevice(overlay),
+    });
   }
 
   get ipam(): IpamControl | null {

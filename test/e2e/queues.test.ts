@@ -176,15 +176,3 @@ e2e('a device of an earlier run with a single queue is made anew', [], async (la
   const log = readFileSync((h1.router as BackgroundProcess).logPath, 'utf8');
   assert.doesNotMatch(log, /one queue instead of several/);
 });
-  await start(h2, [h1], {});
-  await waitFullMesh(hosts);
-  const [w1, w2] = (await attachOneEach(hosts)) as [Workload, Workload];
-  await waitFor('first answer', 10_000, () => w1.reaches(w2.address));
-  assert.equal((await dataPlaneOf(h1)).Queues.length, 1);
-  assert.equal((await dataPlaneOf(h2)).Queues.length, 3);
-  const log = readFileSync((h1.router as BackgroundProcess).logPath, 'utf8');
-  assert.match(
-    log,
-    /WARN.*one queue instead of several: delete the device.*device=vethwe-tap wanted=2/,
-  );
-});

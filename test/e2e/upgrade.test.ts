@@ -68,7 +68,11 @@ e2e('--take-over replaces a router; workloads of its host do not notice', [], as
   await waitFor('answers after the hand-over', RESUME_LIMIT_MS, () => {
     return (far.answered().at(-1) ?? 0) > atEnd + 10;
   });
-  await h1.waitEstablished(h2, RESUME_LIMIT_MS);
+  const readiness = await waitFor('readiness', RESUME_LIMIT_MS, async () => {
+    const answer = await h1.api('GET', '/readyz');
+    return answer.status === 200 ? answer.body : null;
+  });
+  assert.equal(readiness, 'ok: heartbeats come over 1 connections\n');
   far.stop();
   local.stop();
   t.diagnostic(`between hosts: no answer for ${longestPauseMs(far.answered())} ms`);
@@ -82,11 +86,23 @@ e2e('a second router without --take-over is refused and disturbs nothing', [], a
   const [h1] = switchedHosts(lab, 1).hosts as [Host];
   await h1.startRouter({ password: PASSWORD });
   const first = h1.router;
+  // Alone, a frame through its own device makes it ready.
+  await waitFor('readiness', RESUME_LIMIT_MS, async () => {
+    return (await h1.api('GET', '/readyz')).status === 200;
+  });
+  assert.equal((await h1.api('GET', '/livez')).body, 'ok\n');
   const second = h1.spawnRouter({ password: PASSWORD });
   assert.equal(await second.ended, 1);
   assert.match(readFileSync(second.logPath, 'utf8'), /code=state-in-use/);
   assert.equal((await h1.api('GET', '/status')).status, 200);
   h1.router = first;
+  // The router sets the device up again every few seconds, so one look may come too late.
+  const refusal = await waitFor('a refusal', RESUME_LIMIT_MS, async () => {
+    lab.ip(h1.netns, ['link set vethwe-tap down']);
+    const answer = await h1.api('GET', '/readyz');
+    return answer.status === 503 ? answer.body : null;
+  });
+  assert.equal(refusal, 'alone, and no frame comes through the TAP device\n');
   assert.equal(await h1.stopRouter(), 0);
   // With nobody to take over from, it is an ordinary start.
   await h1.startRouter({ password: PASSWORD, args: ['--take-over'] });

@@ -3,6 +3,7 @@ import { formatCidr } from '../../core/ip.js';
 import { parseAddressArguments } from '../../router/address-arguments.js';
 import type { AttachmentView, ExposureView, Report } from '../../router/api-types.js';
 import type { AttachOptions, CallOptions, Control, NamesControl } from '../../router/control.js';
+import type { Health } from '../../router/readiness.js';
 import type { FakeIpam } from './fake-ipam.js';
 
 export function emptyReport(): Report {
@@ -79,6 +80,12 @@ export class FakeControl implements Control {
   failure: Error | null = null;
 
   names: NamesControl | null = null;
+
+  healthy: Health = { ok: true, text: 'ok' };
+  readonly health = {
+    ready: async (): Promise<Health> => this.healthy,
+    live: (): Health => this.healthy,
+  };
 
   ready(): boolean {
     return this.isReady;
