@@ -1,7 +1,7 @@
 /**
  * Second step of the build: puts the entry of each thread and all it imports into one file, in its
- * place. A thread loads its modules by itself, shared with nobody: as one file the data plane weighs
- * 12 MB instead of 17, since a module's text, its map of lines and its record in the loader go.
+ * place. A thread loads its modules by itself, shared with nobody: as one file the data plane
+ * weighs 12 MB instead of 17, since a module's text, its line map and its loader's record go.
  *
  * The compiler writes all files anew each time, so nothing is joined twice.
  */

@@ -1,7 +1,7 @@
 /**
- * Searches for space within a subnet, each shared by all that wait for an address of it. One peer is
- * asked at a time. Messages get lost, and a peer that does not know us yet can't answer: so the same
- * peer is asked again after half a second, a second and so on, up to TICK_MS.
+ * Searches for space within a subnet, each shared by all that wait for an address of it. One peer
+ * is asked at a time. Messages get lost, and a peer that does not know us yet can't answer: so the
+ * same peer is asked again after half a second, a second and so on, up to TICK_MS.
  */
 import type { PeerName } from '../core/peer-name.js';
 import { type AddressRange, formatRangeAsCidr } from './range.js';

@@ -13,7 +13,7 @@ export const DEFAULT_SOCKET_PATH = '/run/weave/weave.sock';
 export const HANDED_OVER_EXIT_CODE = 4;
 
 export const DEFAULT_CONFIG_PATH = '/etc/weave/weave.yaml';
-/** Stored state is this with `state.json` and `ipam.json` behind it, the original's `data.db`. */
+/** Stored state is this with `state.json` and `ipam.json` …, the original's `data.db`. */
 export const DEFAULT_DB_PREFIX = '/var/lib/weave/weave';
 
 /**

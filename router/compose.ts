@@ -23,6 +23,7 @@ import { parseTargetAddress } from '../mesh/peer/target-address.js';
 import { systemRandom } from '../sys/random.js';
 import { ApiCounters } from './api/counters.js';
 import { choosePeerName } from './choose-peer-name.js';
+import { CniPart } from './cni-part.js';
 import type { LoadedConfig } from './config.js';
 import type { DnsPart } from './dns-part.js';
 import { HostNetwork } from './host/host-network.js';
@@ -31,12 +32,12 @@ import { RepairTimer } from './host/io/repair-timer.js';
 import { parseLinks } from './host/link-state.js';
 import { DEFAULT_TAP_NAME } from './host/names.js';
 import type { HostModules } from './host/ports.js';
+import { importOriginal } from './io/import-original.js';
 import { readSystemIds } from './io/local-files.js';
 import { QuietCollection } from './io/quiet-collection.js';
 import { ServiceManager } from './io/service-manager.js';
-import { StateLock } from './io/state-lock.js';
 import { StateStore } from './io/state-store.js';
-import { takeOver } from './io/take-over.js';
+import { TakeOver } from './io/take-over.js';
 import { preferControlThread } from './io/thread-priority.js';
 import { UnresolvedTargets } from './io/unresolved-targets.js';
 import { checkOverlap, IpamPart, type IpamPartModules } from './ipam-part.js';
@@ -110,12 +111,15 @@ export class Router {
     const { config } = this.#loaded;
     const { log } = this.#modules;
     for (const peer of config.peers) parseTargetAddress(peer);
-    const lock = new StateLock({ dbPrefix: config.dbPrefix }, { clock: systemClock });
-    // Released last: whoever gets it finds all state written.
-    this.#undo.push(() => lock.release());
-    const takes = { enabled: config.takeOver, socketPath: config.socketPath };
-    if (!config.takeOver) await takeOver(takes, { lock, log });
-    // Of a router that still runs, this says the name and the exposures; it is read again later.
+    const { dbPrefix, name: ownName, ipam } = config;
+    const takeOver = new TakeOver(config, { clock: systemClock, log });
+    // Released last: whoever gets the lock finds all state written.
+    this.#undo.push(() => takeOver.release());
+    await takeOver.begin();
+    const universe = ipam?.universe ?? null;
+    const imported = { store: this.#store, random: systemRandom, log };
+    await importOriginal({ dbPrefix, name: ownName, universe }, imported);
+    // Of a router that still runs, this says name and exposures; it is read again after its end.
     this.#store.load();
     const { procPath, engineSockets } = config;
     const hostModules = createHostModules({ procPath, engineSockets }, log);
@@ -128,7 +132,7 @@ export class Router {
     // Refuses if another router has the bridge, before it changes anything.
     const overlay = await this.#startOverlay(name, host, async () => {
       await apiModule;
-      await takeOver(takes, { lock, log });
+      await takeOver.finish();
       this.#store.load();
       await host.setUp();
     });
@@ -141,7 +145,8 @@ export class Router {
     const plan = { targets, areCalled: false };
     const parts = await this.#startMesh(name, tcp, { overlay, host, hostModules, plan });
     const { mesh, unresolved } = parts;
-    const control = await this.#startApi(await apiModule, { ...parts, overlay, host });
+    const cni = this.#makeCni(hostModules, parts.ipam);
+    const control = await this.#startApi(await apiModule, { ...parts, cni, overlay, host });
     this.#store.update({
       peerName: formatPeerName(name),
       givenTargets: [...config.peers],
@@ -296,9 +301,20 @@ export class Router {
     return ipam;
   }
 
+  #makeCni(hostModules: HostModules, ipam: IpamPart | null): CniPart {
+    const { bridge, procPath, dbPrefix } = this.#loaded.config;
+    const { log } = this.#modules;
+    const part = new CniPart({ bridge, procPath, dbPrefix }, { hostModules, ipam, log });
+    this.#undo.push(() => part.stop());
+    return part;
+  }
+
   async #startApi(
     { ApiServer }: typeof import('./api/server.js'),
-    parts: Pick<RouterControlModules, 'mesh' | 'dns' | 'ipam' | 'overlay' | 'host' | 'unresolved'>,
+    parts: Pick<
+      RouterControlModules,
+      'mesh' | 'dns' | 'ipam' | 'cni' | 'overlay' | 'host' | 'unresolved'
+    >,
   ): Promise<RouterControl> {
     const { config } = this.#loaded;
     const { log, version, onEnd, onHandOver } = this.#modules;
@@ -320,6 +336,7 @@ export class Router {
         onHandOver,
       },
     );
+    await parts.cni.start(control);
     const { http, status, socketPath } = config;
     const server = new ApiServer(
       { http, status, metrics: config.metrics, socketPath },

@@ -1,20 +1,16 @@
-/**
- * A lock on an open file that the kernel takes back when the process ends, however it ends.
- * Source: flock(2).
- */
+/** Locks of whole files among processes, flock(2): they end with the descriptor. */
 import { Errno, errno, libc, sysError } from './libc.js';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
 /**
- * @param fd stays the caller's; closing it gives the lock back.
- * @returns false if another open file holds it.
- * @throws {SysError}
+ * Takes the lock without waiting; closing the descriptor gives it back.
+ * @returns false if another process has it.
+ * @throws {SysError} e.g. where the file system has no locks
  */
-export function tryLockFile(fd: number): boolean {
+export function tryLock(fd: number): boolean {
   if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
-  const code = errno();
-  if (code === Errno.EAGAIN || code === Errno.EINTR) return false;
-  throw sysError('flock', 'lock of the stored state');
+  if (errno() === Errno.EAGAIN) return false;
+  throw sysError('flock');
 }

@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../core/clock.js';
 import { errorText, WeaveError } from '../../core/errors.js';
-import { tryLockFile } from '../../sys/file-lock.js';
+import { tryLock } from '../../sys/file-lock.js';
 
 /** The pause of an upgrade grows by half of it. */
 const POLL_MS = 10;
@@ -31,7 +31,7 @@ export class StateLock {
     try {
       mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
       fd = openSync(this.path, 'a', 0o600);
-      if (tryLockFile(fd)) this.#fd = fd;
+      if (tryLock(fd)) this.#fd = fd;
       else closeSync(fd);
     } catch (error) {
       if (fd !== null) closeSync(fd);

@@ -4,9 +4,10 @@
  * the lock on the state tells when it is gone.
  */
 import { request } from 'node:http';
+import type { Clock } from '../../core/clock.js';
 import { errorCode, WeaveError } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
-import type { StateLock } from './state-lock.js';
+import { StateLock } from './state-lock.js';
 
 /** A router that ended a moment ago may still be closing its files. */
 const ORDINARY_WAIT_MS = 2_000;
@@ -16,24 +17,54 @@ const REQUEST_TIMEOUT_MS = 10_000;
 
 export interface TakeOverOptions {
   /** `--take-over` */
-  readonly enabled: boolean;
+  readonly takeOver: boolean;
   /** Of the running router; null: none is asked. */
   readonly socketPath: string | null;
+  readonly dbPrefix: string;
 }
 
-/**
- * Resolves when the state and the host's network are ours.
- * @throws {WeaveError} `state-in-use`, `state-unwritable`, `hand-over-refused`.
- */
-export async function takeOver(
-  { enabled, socketPath }: TakeOverOptions,
-  { lock, log }: { readonly lock: StateLock; readonly log: Logger },
-): Promise<void> {
-  if (lock.tryAcquire()) return;
-  if (!enabled || socketPath === null) return lock.acquire(ORDINARY_WAIT_MS);
-  log.info('taking over from the running router');
-  if (!(await askHandOver(socketPath))) log.warn('the running router could not be asked');
-  await lock.acquire(TAKE_OVER_WAIT_MS);
+export class TakeOver {
+  readonly #options: TakeOverOptions;
+  readonly #log: Logger;
+  readonly #lock: StateLock;
+
+  constructor(
+    options: TakeOverOptions,
+    { clock, log }: { readonly clock: Clock; readonly log: Logger },
+  ) {
+    this.#options = options;
+    this.#log = log;
+    this.#lock = new StateLock(options, { clock });
+  }
+
+  /**
+   * Before anything is read. With `--take-over` the state may still be another router's then.
+   * @throws {WeaveError} `state-in-use`, `state-unwritable`
+   */
+  async begin(): Promise<void> {
+    if (this.#lock.tryAcquire() || this.#asks) return;
+    await this.#lock.acquire(ORDINARY_WAIT_MS);
+  }
+
+  /**
+   * When all is loaded. Resolves when the state and the host's network are ours.
+   * @throws {WeaveError} `state-in-use`, `state-unwritable`, `hand-over-refused`
+   */
+  async finish(): Promise<void> {
+    const { socketPath } = this.#options;
+    if (this.#lock.tryAcquire() || socketPath === null) return;
+    this.#log.info('taking over from the running router');
+    if (!(await askHandOver(socketPath))) this.#log.warn('the running router cannot be asked');
+    await this.#lock.acquire(TAKE_OVER_WAIT_MS);
+  }
+
+  release(): void {
+    this.#lock.release();
+  }
+
+  get #asks(): boolean {
+    return this.#options.takeOver && this.#options.socketPath !== null;
+  }
 }
 
 /** @returns false if nobody listens, e.g. since the other one is stopping already. */

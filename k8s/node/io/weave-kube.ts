@@ -27,10 +27,12 @@ const KILLED_EXIT_CODE = 1;
 
 const built = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
-const line = (label: string) => (text: string, fields: LogFields = {}) => {
-  const words = Object.entries(fields).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
-  process.stderr.write(`${printable([`${label}: node: ${text}`, ...words].join(' '))}\n`);
-};
+const line =
+  (label: string) =>
+  (text: string, fields: LogFields = {}) => {
+    const words = Object.entries(fields).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+    process.stderr.write(`${printable([`${label}: node: ${text}`, ...words].join(' '))}\n`);
+  };
 const log: Logger = {
   error: line('ERRO'),
   warn: line('WARN'),
