@@ -16,6 +16,8 @@ export interface NodeSettings {
   /** Where the host's file system is mounted. */
   readonly hostRoot: string;
   readonly socketPath: string;
+  /** The router's `--db-prefix`. */
+  readonly dbPrefix: string;
   /** CIDR of the bridge; null: the allocator chooses. */
   readonly exposeCidr: string | null;
   /** The plugin is installed only when the policy controller has laid its rules. */
@@ -41,6 +43,7 @@ const schema = z.object({
   HOSTNAME: z.string().min(1, 'expected the name of the node').max(253, 'is too long'),
   HOST_ROOT: z.string().transform((text) => text || '/host'),
   WEAVE_SOCKET: z.string().transform((text) => text || DEFAULT_SOCKET_PATH),
+  DB_PREFIX: z.string().transform((text) => text || '/weavedb/weave-net'),
   WEAVE_EXPOSE_IP: z.union([z.literal(''), cidrText]).transform((text) => text || null),
   EXPECT_NPC: flag(true),
   HAIRPIN_MODE: flag(true),
@@ -67,6 +70,7 @@ export function readSettings(env: Environment): NodeSettings {
     nodeName: data.HOSTNAME,
     hostRoot: data.HOST_ROOT,
     socketPath: data.WEAVE_SOCKET,
+    dbPrefix: data.DB_PREFIX,
     exposeCidr: data.WEAVE_EXPOSE_IP,
     expectNpc: data.EXPECT_NPC,
     hairpin: data.HAIRPIN_MODE,
@@ -92,7 +96,8 @@ export function routerArguments(
     '--no-dns',
     ...option('nickname', settings.nodeName),
     ...option('host-root', settings.hostRoot),
-    ...option('db-prefix', blank(env['DB_PREFIX']) || '/weavedb/weave-net'),
+    ...option('db-prefix', settings.dbPrefix),
+    ...option('socket', settings.socketPath),
     ...option('docker-api', ''),
     ...option('http-addr', blank(env['WEAVE_HTTP_ADDR']) || DEFAULT_HTTP_ADDRESS),
     ...option('metrics-addr', blank(env['WEAVE_METRICS_ADDR']) || '0.0.0.0:6782'),

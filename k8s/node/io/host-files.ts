@@ -4,8 +4,8 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { CONFLIST_FILE, conflist, OLD_CONFIG_FILE, PLUGIN_NAMES } from '../conflist.js';
 
@@ -17,6 +17,8 @@ export interface HostFilesOptions {
   readonly hostRoot: string;
   /** The plugin's executable in the image. */
   readonly pluginPath: string;
+  /** The router's `--db-prefix`. */
+  readonly dbPrefix: string;
 }
 
 export class HostFiles {
@@ -62,11 +64,19 @@ export class HostFiles {
     return true;
   }
 
-  /** First the configuration: no pod is started without the plugin. */
+  /** Plugin and state; first the configuration, so that no pod is started without the plugin. */
   async remove(): Promise<void> {
     await rm(join(this.#configFolder, CONFLIST_FILE), { force: true });
     await rm(join(this.#configFolder, OLD_CONFIG_FILE), { force: true });
     for (const name of PLUGIN_NAMES) await rm(join(this.#binFolder, name), { force: true });
+    const { dbPrefix } = this.#options;
+    const folder = dirname(dbPrefix);
+    const entries = existsSync(folder) ? await readdir(folder) : [];
+    for (const entry of entries) {
+      // Beside the state lies what plugins left for a router that was down.
+      if (entry !== 'cni' && !entry.startsWith(basename(dbPrefix))) continue;
+      await rm(join(folder, entry), { recursive: true, force: true });
+    }
   }
 }
 

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { errorCode, errorText } from '../../../core/errors.js';
 import type { LogFields, Logger } from '../../../core/log.js';
 import { printable } from '../../../core/text.js';
-import { HANDED_OVER_EXIT_CODE } from '../../../router/api-types.js';
+import { HANDED_OVER_EXIT_CODE, READY_MESSAGE } from '../../../router/api-types.js';
 import { setUpNode } from '../set-up.js';
 import { type NodeSettings, peersOfNodes, readSettings, routerArguments } from '../settings.js';
 import { ClusterApi, inCluster } from './cluster-api.js';
@@ -46,11 +46,17 @@ class Supervisor {
   readonly #settings: NodeSettings;
   readonly #router: RouterSocket;
   #child: ChildProcess | null = null;
+  #isStarted = false;
   #isStopping = false;
 
   constructor(settings: NodeSettings) {
     this.#settings = settings;
     this.#router = new RouterSocket(settings.socketPath);
+  }
+
+  /** Until the take-over, the old router answers at the same addresses. */
+  async notReady(): Promise<string | null> {
+    return this.#isStarted ? this.#router.notReady() : 'the router is starting';
   }
 
   /** Also while none runs: then there is nothing to wait for. */
@@ -73,7 +79,11 @@ class Supervisor {
 
   #runRouter(peers: readonly string[] | null): Promise<number> {
     const argv = [built('router/main.js'), ...routerArguments(env, this.#settings, peers)];
-    const child = spawn(process.execPath, argv, { stdio: 'inherit' });
+    const stdio = ['inherit', 'inherit', 'inherit', 'ipc'] as const;
+    const child = spawn(process.execPath, argv, { stdio: [...stdio] });
+    child.on('message', (message) => {
+      if (message === READY_MESSAGE) this.#isStarted = true;
+    });
     this.#child = child;
     return new Promise((resolve) => {
       child.once('error', (error) => {
@@ -114,8 +124,9 @@ async function findPeers(settings: NodeSettings): Promise<readonly string[] | nu
   }
 }
 
-function hostFiles({ hostRoot }: NodeSettings): HostFiles {
-  return new HostFiles({ hostRoot, pluginPath: env['WEAVE_PLUGIN'] || DEFAULT_PLUGIN });
+function hostFiles({ hostRoot, dbPrefix }: NodeSettings): HostFiles {
+  const pluginPath = env['WEAVE_PLUGIN'] || DEFAULT_PLUGIN;
+  return new HostFiles({ hostRoot, dbPrefix, pluginPath });
 }
 
 async function runNode(settings: NodeSettings): Promise<void> {
@@ -124,8 +135,12 @@ async function runNode(settings: NodeSettings): Promise<void> {
     process.on(signal, () => supervisor.stop(signal));
   }
   const ended = supervisor.run(await findPeers(settings));
+  const router = new RouterSocket(settings.socketPath);
   void setUpNode(settings, {
-    router: new RouterSocket(settings.socketPath),
+    router: {
+      notReady: () => supervisor.notReady(),
+      expose: (cidr) => router.expose(cidr),
+    },
     host: hostFiles(settings),
     cluster: {
       networkAvailable: async (nodeName) => clusterApi().networkAvailable(nodeName),
