@@ -1,7 +1,7 @@
 /**
  * The new router's side of an upgrade without a pause to speak of: it starts beside the running
- * one, loads everything, and only then asks it to hand over. The old one writes its state and stops;
- * the lock on the state tells when it is gone.
+ * one, loads everything, and only then asks it to hand over. The old one writes its state and
+ * stops; the lock on the state tells when it is gone.
  */
 import { request } from 'node:http';
 import type { Clock } from '../../core/clock.js';

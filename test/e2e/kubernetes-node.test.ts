@@ -146,10 +146,12 @@ e2e(
 e2e('the configuration waits for the rules of the policy controller', [], async (lab) => {
   const [h1] = switchedHosts(lab, 1).hosts as [Host];
   const node = new Node(h1);
-  const kube = node.start({ EXPECT_NPC: '1', KUBE_PEERS: '' });
+  const exposed = { WEAVE_EXPOSE_IP: '10.44.7.7/16' };
+  const kube = node.start({ EXPECT_NPC: '1', KUBE_PEERS: '', ...exposed });
   const log = (): string => readFileSync(kube.logPath, 'utf8');
   await waitFor('the wait', LIMIT_MS, () => log().includes('laid no rules yet'));
   assert.equal(node.has(CONFLIST), false);
+  assert.equal(await node.bridgeAddress(), '10.44.7.7/16');
   lab.nft(h1.netns, 'add table inet weave-npc');
   await waitFor('the configuration', LIMIT_MS, () => node.has(CONFLIST));
 });

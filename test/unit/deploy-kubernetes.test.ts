@@ -68,8 +68,9 @@ test('a rolling update starts the new pod beside the old one', () => {
   const { updateStrategy, template } = daemonSetSpec(base);
   assert.deepEqual(updateStrategy?.rollingUpdate, { maxSurge: 1, maxUnavailable: 0 });
   // On the host's network each declared port is a host port, which only one pod can have.
-  for (const { ports, env } of template.spec?.containers ?? []) {
+  for (const { ports, env, livenessProbe } of template.spec?.containers ?? []) {
     assert.equal(ports, undefined);
+    assert.equal(livenessProbe, undefined, 'slow is not dead');
     const password = env?.find(({ name }) => name === 'WEAVE_PASSWORD');
     assert.ok(password?.valueFrom?.secretKeyRef !== undefined, 'the password is in a secret');
   }
