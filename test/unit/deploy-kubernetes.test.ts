@@ -8,7 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { DaemonSet } from 'kubernetes-models/apps/v1';
 import { ClusterRole, ClusterRoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1';
 import { ServiceAccount } from 'kubernetes-models/v1';
-import { parseAllDocuments } from 'yaml';
+import { parseAllDocuments, parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { runTemplate } from '../../router/go-template.js';
+import { mapOf } from '../../router/report-json.js';
 import { requireTool } from '../support/requirements.js';
 
 const projectRoot = join(dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -109,4 +112,56 @@ test('kustomize builds the base', (t) => {
   for (const manifest of built) validate(manifest);
   assert.equal(built.length, base.length);
   assert.deepEqual(daemonSetSpec(built), daemonSetSpec(base));
+});
+
+interface Values {
+  env: Record<string, string>;
+  image: Record<string, string>;
+  [key: string]: unknown;
+}
+
+const chart = (path: string): string => readFileSync(join(folder, 'chart', path), 'utf8');
+const defaults = (): Values => parseYaml(chart('values.yaml')) as Values;
+
+/** By our own engine, which knows the part of Go's templates that the chart is kept to. */
+function render(values: Values): Manifest[] {
+  const Values = { ...values, env: mapOf(values.env) };
+  const data = { Values, Release: { Namespace: 'kube-system' } };
+  const result = runTemplate(chart('templates/weave-net.yaml'), data);
+  assert.ok(result.ok, result.ok ? '' : result.reason);
+  return parse(result.text);
+}
+
+test('the chart with its default values is the base', (t) => {
+  assert.deepEqual(render(defaults()), base);
+  const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8'));
+  const { version: chartVersion, appVersion } = parseYaml(chart('Chart.yaml'));
+  assert.deepEqual([chartVersion, appVersion], [version, version]);
+  if (!requireTool(t, 'helm')) return;
+  const argv = ['template', 'weave-net', join(folder, 'chart'), '--namespace', 'kube-system'];
+  assert.deepEqual(parse(execFileSync('helm', argv, { encoding: 'utf8' })), base);
+});
+
+test('values of the chart reach the container as text', () => {
+  const env = { IPALLOC_RANGE: '10.40.0.0/16', EXTRA_ARGS: '--log-format "json": {}' };
+  const manifests = render({ ...defaults(), env, image: { repository: 'r.test/w', tag: '1' } });
+  for (const manifest of manifests) validate(manifest);
+  const [container] = daemonSetSpec(manifests).template.spec?.containers ?? [];
+  assert.equal(container?.image, 'r.test/w:1');
+  const given = Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value]));
+  assert.equal(given['IPALLOC_RANGE'], env.IPALLOC_RANGE);
+  assert.equal(given['EXTRA_ARGS'], env.EXTRA_ARGS);
+});
+
+test('the schema of the values takes what is meant and refuses what is mistyped', () => {
+  const schema = z.fromJSONSchema(JSON.parse(chart('values.schema.json')));
+  const accepts = (change: object): boolean =>
+    schema.safeParse({ ...defaults(), ...change }).success;
+  assert.ok(accepts({}));
+  assert.ok(accepts({ env: { IPALLOC_RANGE: '10.40.0.0/16', CONN_LIMIT: '100' } }));
+  assert.ok(!accepts({ env: { IPALLOC_RANG: '10.40.0.0/16' } }));
+  assert.ok(!accepts({ env: { CONN_LIMIT: 'many' } }));
+  assert.ok(!accepts({ env: { WEAVE_PASSWORD: 'secret' } }), 'passwords belong into the secret');
+  assert.ok(!accepts({ imag: {} }));
+  assert.ok(!accepts({ passwordSecret: { name: 'x' } }));
 });
