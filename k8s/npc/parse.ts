@@ -2,9 +2,8 @@
  * Objects of the API as they come, checked: a value, or the reason why the object can't be used.
  * Unknown fields are ignored, since newer servers have more of them.
  */
-import { isIP } from 'node:net';
 import { z } from 'zod';
-import { canonicalAddress, parseBlock } from './address.js';
+import { addressBytes, canonicalAddress, parseBlock } from './address.js';
 import type {
   ContainerPort,
   Namespace,
@@ -118,7 +117,8 @@ export function parsePod(raw: unknown): Parsed<Pod> {
     const addresses = new Set<string>();
     for (const address of given) {
       if (address === null || address === undefined || address === '') continue;
-      if (isIP(address) === 0) warnings.push(`its address "${address.slice(0, 64)}" is none`);
+      if (addressBytes(address) === null)
+        warnings.push(`its address "${address.slice(0, 64)}" is none`);
       else addresses.add(canonicalAddress(address));
     }
     // Init containers with their own restart policy run beside the others.
