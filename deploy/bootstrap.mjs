@@ -100,6 +100,7 @@ function installAndBuild() {
   }
   console.error('Building …');
   runOrFail(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.json']);
+  runOrFail(process.execPath, [join(root, 'dist/deploy/join-workers.js')]);
 }
 
 function goOn(script, args) {

@@ -117,13 +117,21 @@ function iperf(): string {
   const args = ['netns', 'exec', first.workload, 'iperf3', ...client];
   for (let attempt = 0; ; attempt++) {
     const result = spawnSync('ip', args, { encoding: 'utf8' });
-    if (result.status === 0) {
-      const bits = JSON.parse(result.stdout).end.sum_received.bits_per_second as number;
+    // iperf3 also ends with 0 when its server did not listen yet; the report has no sum then.
+    const bits = result.status === 0 ? receivedBits(result.stdout) : null;
+    if (bits !== null) {
       return `${(bits / 1e6).toFixed(0)} Mbit/s TCP, one stream, encrypted, both hosts on this machine`;
     }
     if (attempt === 5) throw new Error(`iperf3: ${result.stdout}`);
     spawnSync('sleep', ['0.3']);
   }
+}
+
+function receivedBits(report: string): number | null {
+  const { end } = JSON.parse(report) as {
+    end?: { sum_received?: { bits_per_second?: number } };
+  };
+  return end?.sum_received?.bits_per_second ?? null;
 }
 
 function cleanUp(): void {

@@ -28,7 +28,6 @@ import {
   type IpamMachine,
   type IpamModules,
   type IpamOptions,
-  type IpamResult,
   type IpamSnapshot,
   type IpamStatus,
   type OwnedAddresses,
@@ -267,8 +266,10 @@ export class Allocator implements IpamMachine {
   }
 
   handleTimeout(nowMs: number): void {
-    if (this.#tickAtMs === null || nowMs < this.#tickAtMs) return;
+    if (this.#tickAtMs === null) return;
     this.#nowMs = nowMs;
+    this.#requests.handleTimeout(nowMs);
+    if (nowMs < this.#tickAtMs) return;
     this.#tickAtMs = nowMs + TICK_MS;
     this.handlePeersChanged(nowMs);
     const { ring, conflicts } = this.#holdings;
@@ -286,7 +287,7 @@ export class Allocator implements IpamMachine {
   }
 
   nextTimeout(): Timeout | null {
-    return this.#tickAtMs === null ? null : { atMs: this.#tickAtMs, reason: 'ipam-tick' };
+    return this.#tickAtMs === null ? null : this.#requests.nextTimeout(this.#tickAtMs);
   }
 
   pollAction(): IpamAction | null {
@@ -338,8 +339,7 @@ export class Allocator implements IpamMachine {
   }
 
   #complete(id: RequestId, code: string, text: string): void {
-    const failure: IpamResult = { status: 'failed', code, text };
-    this.#outbox.complete(id, failure);
+    this.#outbox.complete(id, { status: 'failed', code, text });
   }
 
   #makeElection(): Election {

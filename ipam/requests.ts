@@ -5,6 +5,7 @@
  *   allocate ── own space? ── no ──> ask a peer that has some ──> granted: ring update, try again
  *   claim ───── our range? ── no ──> ask its owner             └> denied: ask the next
  */
+import type { Timeout } from '../core/clock.js';
 import { type Cidr, formatCidr, formatIpv4, type Ipv4 } from '../core/ip.js';
 import { formatPeerName, type PeerName, UNKNOWN_PEER } from '../core/peer-name.js';
 import type { Random } from '../core/random.js';
@@ -27,6 +28,7 @@ import {
   rangeOf,
   sizeOf,
 } from './range.js';
+import { Searches } from './searches.js';
 import { TICK_MS } from './tuning.js';
 
 export const MAX_REQUESTS = 20_000;
@@ -45,13 +47,6 @@ export interface PendingClaim extends ClaimRequest {
   /** Made on ticks. */
   tries: number;
   askedAtMs: number;
-}
-
-/** The search for space within a subnet, shared by all that wait for an address of it. */
-interface Search {
-  asked: { readonly peer: PeerName; readonly atMs: number } | null;
-  /** Since the last tick. */
-  readonly denied: Set<PeerName>;
 }
 
 export interface RequestsModules {
@@ -75,8 +70,7 @@ export class Requests {
   readonly primes = new Set<RequestId>();
   readonly claims = new Map<RequestId, PendingClaim>();
   readonly allocates = new Map<RequestId, PendingAllocate>();
-  /** By range text. BOUNDED by the subnets waited for. */
-  readonly #searches = new Map<string, Search>();
+  readonly #searches = new Searches();
   /** Addresses of our ranges at the last look. */
   #ownedCount = 0;
 
@@ -153,9 +147,24 @@ export class Requests {
     this.#dropSearches();
   }
 
+  /** Asks again where no answer came. */
+  handleTimeout(nowMs: number): void {
+    if (this.#searches.nextRepeatMs() > nowMs) return;
+    this.retry(nowMs);
+    this.#searches.endOverdue(nowMs);
+  }
+
+  /** @param tickAtMs of the allocator */
+  nextTimeout(tickAtMs: number): Timeout {
+    const atMs = this.#searches.nextRepeatMs();
+    return atMs < tickAtMs
+      ? { atMs, reason: 'ipam-repeat' }
+      : { atMs: tickAtMs, reason: 'ipam-tick' };
+  }
+
   /** Every TICK_MS: those who denied may have some by now, lost messages are repeated. */
   handleTick(nowMs: number): void {
-    this.#searches.clear();
+    this.#searches.forgetDenials();
     for (const claim of this.claims.values()) claim.tries++;
     this.retry(nowMs);
     this.claimStranded(nowMs);
@@ -163,11 +172,7 @@ export class Requests {
 
   handleDenied(range: AddressRange, peer: PeerName, nowMs: number): void {
     const { holdings } = this.#modules;
-    const search = this.#searches.get(formatRangeAsCidr(range));
-    if (search !== undefined) {
-      search.denied.add(peer);
-      if (search.asked?.peer === peer) search.asked = null;
-    }
+    this.#searches.handleDenied(range, peer);
     if (sizeOf(range) === 1 && holdings.ring.ownerOf(range.start) === peer) {
       for (const [id, { cidr }] of this.claims) {
         if (cidr.address === range.start) this.#failClaim(id, cidr, peer, '');
@@ -239,18 +244,12 @@ export class Requests {
   /** Asks one peer at a time for space within a subnet. */
   #search(range: AddressRange, nowMs: number): void {
     const { holdings, peers, random } = this.#modules;
-    const key = formatRangeAsCidr(range);
-    const search = this.#searches.get(key) ?? { asked: null, denied: new Set() };
-    this.#searches.set(key, search);
-    const { asked } = search;
-    if (asked !== null && nowMs - asked.atMs < TICK_MS && peers.isReachable(asked.peer)) return;
-    const candidates = holdings.ring.peersToAsk(range, random);
-    const peer = candidates.find(
-      (candidate) => !search.denied.has(candidate) && peers.isReachable(candidate),
-    );
-    if (peer === undefined) return;
-    search.asked = { peer, atMs: nowMs };
-    this.#ask(peer, range);
+    const candidates = {
+      isReachable: (peer: PeerName) => peers.isReachable(peer),
+      rank: () => holdings.ring.peersToAsk(range, random),
+    };
+    const peer = this.#searches.choose(range, candidates, nowMs);
+    if (peer !== null) this.#ask(peer, range);
   }
 
   #ask(peer: PeerName, range: AddressRange): void {
@@ -366,7 +365,7 @@ export class Requests {
     const wanted = new Set(
       [...this.allocates.values()].map(({ subnet }) => formatRangeAsCidr(rangeOf(subnet))),
     );
-    for (const key of this.#searches.keys()) if (!wanted.has(key)) this.#searches.delete(key);
+    this.#searches.keep((key) => wanted.has(key));
   }
 
   #cancelled(id: RequestId, what: string): void {

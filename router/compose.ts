@@ -35,7 +35,7 @@ import { readSystemIds } from './io/local-files.js';
 import { QuietCollection } from './io/quiet-collection.js';
 import { ServiceManager } from './io/service-manager.js';
 import { StateStore } from './io/state-store.js';
-import { preferThisThread } from './io/thread-priority.js';
+import { preferControlThread } from './io/thread-priority.js';
 import { UnresolvedTargets } from './io/unresolved-targets.js';
 import { checkOverlap, IpamPart, type IpamPartModules } from './ipam-part.js';
 import { lazyMetrics } from './lazy-metrics.js';
@@ -195,7 +195,7 @@ export class Router {
     );
     this.#undo.push(() => overlay.close());
     overlay.onDeviceEvent = (event) => this.#handleDevice(event, host);
-    preferThisThread(this.#modules.log);
+    preferControlThread(this.#modules.log);
     await host.attachTap();
     return overlay;
   }

@@ -1,4 +1,6 @@
 /** How the kernel shares processors between threads. Source: sched_setattr(2), sched(7). */
+import { setPriority } from 'node:os';
+import { errorCode } from '../core/errors.js';
 import { declare } from './libc.js';
 import { Memory } from './memory.js';
 
@@ -34,6 +36,21 @@ export function askShortTurns(nanoseconds: number): boolean {
   attr.setInt(0, ATTR_BYTES);
   attr.setWord(RUNTIME_AT, nanoseconds);
   return syscall(numbers.set, 0, attr.address, 0, 0) === 0;
+}
+
+/**
+ * Gives the calling thread, and threads it starts afterwards, another weight; see sched(7). Linux
+ * counts by thread. Child processes inherit it.
+ * @param nice below zero goes before ordinary threads, and needs CAP_SYS_NICE.
+ * @returns null, or the code of what forbids it; the thread is as it was.
+ */
+export function preferThisThread(nice: number): string | null {
+  try {
+    setPriority(nice);
+    return null;
+  } catch (error) {
+    return errorCode(error);
+  }
 }
 
 const schedYield = declare<() => number>('int sched_yield()');

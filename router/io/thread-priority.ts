@@ -1,22 +1,16 @@
 /**
- * The control thread answers heartbeats, API calls and DNS queries: little work, but somebody
- * waits for each. Beside a data plane that uses all processors it would wait behind bulk traffic.
+ * The control thread answers heartbeats and API calls: little work, but somebody waits for each.
+ * Beside a data plane that uses all processors it would wait behind bulk traffic, which itself goes
+ * before ordinary threads (fastdp/io/data-plane.worker.ts).
  */
-import { setPriority } from 'node:os';
-import { errorCode } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
+import { preferThisThread } from '../../sys/scheduling.js';
 
-/** Nine times the weight of an ordinary thread; see sched(7). */
-const NICE = -10;
+/** Three times the weight of the data plane's. */
+const CONTROL_NICE = -15;
 
-/**
- * Linux counts by thread: this concerns the caller alone, and threads that it starts afterwards.
- * Without the right to do so all goes on as before.
- */
-export function preferThisThread(log: Logger): void {
-  try {
-    setPriority(NICE);
-  } catch (error) {
-    log.debug('the control thread keeps its priority', { code: errorCode(error) });
-  }
+/** Without the right to do so all goes on as before. */
+export function preferControlThread(log: Logger): void {
+  const code = preferThisThread(CONTROL_NICE);
+  if (code !== null) log.debug('the control thread keeps its priority', { code });
 }

@@ -94,7 +94,7 @@ e2e('with the rights of the unit all works: mesh, attach, expose, reset', TOOLS,
   // Port 53 and the priority of the control thread are had as well.
   await h1.weaveOk('dns-add', '10.1.0.1', '-h', 'one.weave.local');
   assert.equal(await h1.weaveOk('dns-lookup', 'one'), '10.1.0.1\n');
-  assert.equal(getPriority(pid), -10);
+  assert.equal(getPriority(pid), -15);
 
   const [w1, w2] = (await attachOneEach(hosts)) as [Workload, Workload];
   await waitFor('first answer', 10_000, () => w1.reaches(w2.address));

@@ -1,5 +1,6 @@
-/** Short turns on the processor: asked for by one thread, granted to that thread alone. */
+/** Short turns and weight on the processor: asked for by one thread, granted to it alone. */
 import assert from 'node:assert/strict';
+import { getPriority } from 'node:os';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { askShortTurns, turnNanoseconds } from '../../../sys/scheduling.js';
@@ -33,4 +34,23 @@ test('a turn that no kernel grants is refused or brought into range', () => {
   askShortTurns(1);
   assert.ok(turnNanoseconds() === before || turnNanoseconds() >= 100_000);
   askShortTurns(Math.max(before, 100_000));
+});
+
+test('a thread is preferred without the others', async () => {
+  const before = getPriority();
+  const module = new URL('../../../sys/scheduling.js', import.meta.url).href;
+  const source = `
+    const { parentPort } = require('node:worker_threads');
+    const { getPriority } = require('node:os');
+    import(${JSON.stringify(module)}).then(({ preferThisThread }) => {
+      parentPort.postMessage([preferThisThread(${before + 3}), getPriority()]);
+    });`;
+  const worker = new Worker(source, { eval: true });
+  const answer = await new Promise((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+  });
+  await worker.terminate();
+  assert.deepEqual(answer, [null, before + 3]);
+  assert.equal(getPriority(), before);
 });
