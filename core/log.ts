@@ -19,3 +19,16 @@ export const silentLogger: Logger = {
   info: () => {},
   debug: () => {},
 };
+
+export type LogLevel = keyof Logger;
+
+/** For a thread: hands each line to the one that writes. */
+export function relayLogger(
+  send: (level: LogLevel, text: string, fields: LogFields) => void,
+): Logger {
+  const at =
+    (level: LogLevel) =>
+    (text: string, fields: LogFields = {}): void =>
+      send(level, text, fields);
+  return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
+}

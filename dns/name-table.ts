@@ -28,7 +28,18 @@ export interface MergeResult {
   readonly refused: number;
 }
 
+/**
+ * An operation that changed a table. Another table that does the same in the same order, from the
+ * start, is equal.
+ */
+export type TableChange =
+  | { readonly kind: 'merge'; readonly entries: readonly NameEntry[] }
+  | { readonly kind: 'drop'; readonly origin: PeerName }
+  | { readonly kind: 'expire'; readonly nowS: number };
+
 export class NameTable {
+  /** Told of each change after it is made. */
+  onChange: (change: TableChange) => void = () => {};
   /** By origin and identity. BOUNDED by MAX_ENTRIES_PER_PEER and MAX_ENTRIES. */
   readonly #byOrigin = new Map<PeerName, Entries>();
   /** Live ones by canonical name. BOUNDED as #byOrigin, like the next two. */
@@ -82,7 +93,14 @@ export class NameTable {
     return this.#byReverse.get(name)?.values() ?? [];
   }
 
-  merge(received: Iterable<NameEntry>): MergeResult {
+  /** Does what another table did. */
+  apply(change: TableChange): void {
+    if (change.kind === 'merge') this.merge(change.entries);
+    else if (change.kind === 'drop') this.dropPeer(change.origin);
+    else this.expire(change.nowS);
+  }
+
+  merge(received: readonly NameEntry[]): MergeResult {
     const changed = new Map<string, NameEntry>();
     let refused = 0;
     for (const entry of received) {
@@ -96,6 +114,8 @@ export class NameTable {
       this.#put(identity, entry, known);
       changed.set(identity, entry);
     }
+    // Entries that found no room may have driven out others.
+    if (changed.size > 0 || refused > 0) this.onChange({ kind: 'merge', entries: received });
     return { changed: [...changed.values()], refused };
   }
 
@@ -104,6 +124,7 @@ export class NameTable {
     const entries = this.#byOrigin.get(origin);
     if (entries === undefined) return;
     for (const [identity, entry] of entries) this.#drop(identity, entry);
+    this.onChange({ kind: 'drop', origin });
   }
 
   hasEntriesOf(origin: PeerName): boolean {
@@ -112,6 +133,7 @@ export class NameTable {
 
   /** Drops tombstones that are too old to meet a living version of themselves. */
   expire(nowS: number): void {
+    const before = this.#size;
     for (const entries of this.#byOrigin.values()) {
       for (const [identity, entry] of entries) {
         if (!isLive(entry) && nowS - entry.tombstone > TOMBSTONE_LIFETIME_S) {
@@ -119,6 +141,7 @@ export class NameTable {
         }
       }
     }
+    if (this.#size !== before) this.onChange({ kind: 'expire', nowS });
   }
 
   #hasRoom(origin: PeerName): boolean {

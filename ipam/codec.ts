@@ -192,6 +192,16 @@ export function decodeUnicast(bytes: Uint8Array): IpamUnicast | null {
   }
 }
 
+/** A ring by itself, as the original stores it. @throws {DecodeError} */
+export function decodeRing(bytes: Uint8Array): RingState & { readonly peer: PeerName } {
+  const value = new GobDecoder(bytes).next(ring);
+  const count = Math.max(value.Entries.length, value.Seeds.length);
+  if (count > MAX_RING_ENTRIES) {
+    throw new DecodeError('ipam-state-too-large', `${count} entries, at most ${MAX_RING_ENTRIES}`);
+  }
+  return fromRing(value);
+}
+
 /** For the snapshot: what a voter must not forget. */
 export function encodeVotes(entries: readonly NodeEntry[]): Uint8Array {
   const state = { nowSeconds: 0n, nicknames: new Map(), ring: null, healing: null };

@@ -54,6 +54,14 @@ function explainHeld(parts: StatusParts, { held }: IpamStatus): string[] {
         'still its own; new addresses wait until they have answered.',
     ];
   }
+  if (held === 'cloned') {
+    return [
+      `Another host uses our peer name ${formatPeerName(parts.options.localPeer)}, so both own the ` +
+        'same ranges and neither hands out new addresses: give one of them another name ' +
+        "(--name) and remove its stored state; 'weave status' says where it was seen. Two " +
+        'minutes after it is gone addresses are handed out again.',
+    ];
+  }
   const { holdings, peers, options } = parts;
   const missing = [...holdings.ring.owners()]
     .filter((peer) => peer !== options.localPeer && !peers.isReachable(peer))

@@ -188,6 +188,16 @@ export class Holdings {
       });
       return resolution;
     }
+    // An original took the range over while we were away. It would hand out what we hold back:
+    // what is in use is asked for at once instead, address by address.
+    if (conflict.kind === 'newer') {
+      count('ipam-conflicts-resolved');
+      warn('a range was taken over by a router of another kind; given up', {
+        range: conflict.text,
+        peer: peers.describe(theirs.peer),
+      });
+      return 'take';
+    }
     count('ipam-conflicts-quarantined');
     const who = peers.describe(theirs.peer);
     const reason = `${conflict.text}; ${who} is a router of another kind, so it is kept as it is`;

@@ -62,6 +62,8 @@ export interface IpamMeshView {
   isReachable(peer: PeerName): boolean;
   /** Targets of the router (command line, connect) that are not ourselves: guess of the quorum. */
   targetCount(): number;
+  /** Another living host has our name, or had it two minutes ago. */
+  isCloned(): boolean;
 }
 
 export interface IpamModules {
@@ -261,8 +263,8 @@ export interface IpamStatus {
   readonly pendingAllocates: readonly { readonly ident: string; readonly subnet: Cidr }[];
   readonly conflicts: readonly ConflictStatus[];
   readonly stranded: readonly StrandedStatus[];
-  /** Why new addresses wait although there are some: `starting`, `isolated`; null: they do not. */
-  readonly held: 'starting' | 'isolated' | null;
+  /** Why new addresses wait although there are some; null: they do not. See lease.ts. */
+  readonly held: 'starting' | 'isolated' | 'cloned' | null;
 }
 
 /** Values of the metrics; the first six are the original's. */

@@ -8,10 +8,15 @@
  *   sure ── cut off from a majority for T/2 ──> isolated ─┐
  *   restarted ── ranges from the store ───────> starting ─┴─ a majority can be asked,
  *                                                            and all of it has answered ──> sure
+ *
+ * Two living hosts of one name own the same ranges. Both stop (`cloned`) until one of them has been
+ * gone for a while; the other then asks whether the ranges are still its own, as after a restart.
  */
 import type { PeerName } from '../core/peer-name.js';
 
 export interface LeaseView {
+  /** Another host has our name. */
+  readonly isCloned: boolean;
   /** Of the ring. */
   readonly owners: ReadonlySet<PeerName>;
   /** T; null: nobody takes over by itself. */
@@ -35,7 +40,7 @@ export interface LeaseOptions {
 /** Peers of our kind tell so, or are asked, well within this. */
 const KIND_KNOWN_MS = 30_000;
 
-export type Held = 'starting' | 'isolated';
+export type Held = 'starting' | 'isolated' | 'cloned';
 
 export class Lease {
   readonly #options: LeaseOptions;
@@ -100,6 +105,15 @@ export class Lease {
     const cutOff = this.#isCutOff(view);
     if (cutOff) this.#inTouchSinceMs = nowMs;
     else this.#lastMajorityMs = nowMs;
+    if (view.isCloned) {
+      // What was answered may have been meant for the other one.
+      this.#welcomes.clear();
+      return 'cloned';
+    }
+    if (this.#held === 'cloned') {
+      this.#held = 'starting';
+      this.#startedAtMs = nowMs;
+    }
     // Who has nothing, or shares with nobody, can lose nothing.
     if (!owners.has(localPeer) || owners.size === 1) return null;
     const others = this.#reachableOthers(view);

@@ -75,6 +75,10 @@ export class Peers {
     return this.#mesh.targetCount();
   }
 
+  isCloned(): boolean {
+    return this.#mesh.isCloned();
+  }
+
   /** How long an owner has been out of the topology; 0: it is in it. */
   goneMs(peer: PeerName, nowMs: number): number {
     const since = this.#goneSinceMs.get(peer);

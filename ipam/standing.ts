@@ -119,6 +119,7 @@ export class Standing {
   #view(): LeaseView {
     const { peers, holdings } = this.#modules;
     return {
+      isCloned: peers.isCloned(),
       owners: holdings.ring.owners(),
       reclaimAfterMs: peers.reclaimAfterMs,
       isReachable: (peer) => peers.isReachable(peer),

@@ -32,15 +32,20 @@ export class NameConflictDetector {
     this.#rivalNickname = rival.nickname;
   }
 
+  /** Another living host has our name, or had it `QUIET_MS` ago. */
+  isLasting(nowMs: number): boolean {
+    const lasting = this.#lastMs - this.#firstMs >= MIN_SPAN_MS;
+    const recent = nowMs - this.#lastMs <= QUIET_MS;
+    return this.#sightings >= MIN_SIGHTINGS && lasting && recent;
+  }
+
   /** One sentence while the conflict lasts; it goes away when the other host has gone quiet. */
   warnings(
     nowMs: number,
     self: PeerEntry,
     peers: ReadonlyMap<PeerName, PeerEntry>,
   ): readonly string[] {
-    const lasting = this.#lastMs - this.#firstMs >= MIN_SPAN_MS;
-    const recent = nowMs - this.#lastMs <= QUIET_MS;
-    if (this.#sightings < MIN_SIGHTINGS || !lasting || !recent) return [];
+    if (!this.isLasting(nowMs)) return [];
     const ours: string[] = [];
     const theirs: string[] = [];
     // A peer has at most one connection per name: if it is not with us, it is with the rival.

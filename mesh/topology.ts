@@ -122,6 +122,11 @@ export class Topology {
     return this.#counters;
   }
 
+  /** Another living host has our name. */
+  hasRival(nowMs: number): boolean {
+    return this.#conflicts.isLasting(nowMs);
+  }
+
   /** Sentences for people about what they should mend. */
   warnings(nowMs: number): readonly string[] {
     return this.#conflicts.warnings(nowMs, this.#self, this.#peers);

@@ -10,7 +10,7 @@ export const DEFAULT_STATUS_ADDRESS = '127.0.0.1:6782';
 /** Root-only twin of the control listener; the command line prefers it. */
 export const DEFAULT_SOCKET_PATH = '/run/weave/weave.sock';
 export const DEFAULT_CONFIG_PATH = '/etc/weave/weave.yaml';
-/** Stored state is this with `state.json` and `ipam.json` behind it, the original's `data.db`. */
+/** Stored state is this with `state.json` and `ipam.json` …, the original's `data.db`. */
 export const DEFAULT_DB_PREFIX = '/var/lib/weave/weave';
 
 /**

@@ -23,6 +23,7 @@ import { parseTargetAddress } from '../mesh/peer/target-address.js';
 import { systemRandom } from '../sys/random.js';
 import { ApiCounters } from './api/counters.js';
 import { choosePeerName } from './choose-peer-name.js';
+import { CniPart } from './cni-part.js';
 import type { LoadedConfig } from './config.js';
 import type { DnsPart } from './dns-part.js';
 import { HostNetwork } from './host/host-network.js';
@@ -31,6 +32,7 @@ import { RepairTimer } from './host/io/repair-timer.js';
 import { parseLinks } from './host/link-state.js';
 import { DEFAULT_TAP_NAME } from './host/names.js';
 import type { HostModules } from './host/ports.js';
+import { importOriginal } from './io/import-original.js';
 import { readSystemIds } from './io/local-files.js';
 import { QuietCollection } from './io/quiet-collection.js';
 import { ServiceManager } from './io/service-manager.js';
@@ -106,6 +108,10 @@ export class Router {
     const { config } = this.#loaded;
     const { log } = this.#modules;
     for (const peer of config.peers) parseTargetAddress(peer);
+    const { dbPrefix, name: ownName, ipam } = config;
+    const universe = ipam?.universe ?? null;
+    const imported = { store: this.#store, random: systemRandom, log };
+    await importOriginal({ dbPrefix, name: ownName, universe }, imported);
     const state = this.#store.load();
     const { procPath, engineSockets } = config;
     const hostModules = createHostModules({ procPath, engineSockets }, log);
@@ -125,7 +131,8 @@ export class Router {
     const plan = { targets, areCalled: false };
     const parts = await this.#startMesh(name, tcp, { overlay, host, hostModules, plan });
     const { mesh, unresolved } = parts;
-    const control = await this.#startApi(await apiModule, { ...parts, overlay, host });
+    const cni = this.#makeCni(hostModules, parts.ipam);
+    const control = await this.#startApi(await apiModule, { ...parts, cni, overlay, host });
     this.#store.update({
       peerName: formatPeerName(name),
       givenTargets: [...config.peers],
@@ -278,9 +285,20 @@ export class Router {
     return ipam;
   }
 
+  #makeCni(hostModules: HostModules, ipam: IpamPart | null): CniPart {
+    const { bridge, procPath, dbPrefix } = this.#loaded.config;
+    const { log } = this.#modules;
+    const part = new CniPart({ bridge, procPath, dbPrefix }, { hostModules, ipam, log });
+    this.#undo.push(() => part.stop());
+    return part;
+  }
+
   async #startApi(
     { ApiServer }: typeof import('./api/server.js'),
-    parts: Pick<RouterControlModules, 'mesh' | 'dns' | 'ipam' | 'overlay' | 'host' | 'unresolved'>,
+    parts: Pick<
+      RouterControlModules,
+      'mesh' | 'dns' | 'ipam' | 'cni' | 'overlay' | 'host' | 'unresolved'
+    >,
   ): Promise<RouterControl> {
     const { config } = this.#loaded;
     const { log, version, onEnd } = this.#modules;
@@ -301,6 +319,7 @@ export class Router {
         },
       },
     );
+    await parts.cni.start(control);
     const { http, status, socketPath } = config;
     const server = new ApiServer(
       { http, status, metrics: config.metrics, socketPath },

@@ -7,6 +7,7 @@ import type { NameEntry } from '../dns/name-entry.js';
 import type { NameFilter } from '../dns/names.js';
 import type { RecordData } from '../dns/record-data.js';
 import type { OwnedAddresses } from '../ipam/interfaces.js';
+import type { CniReply, CniRequest } from '../k8s/cni/protocol.js';
 import type { AttachmentView, ExposureView, Report } from './api-types.js';
 
 export interface AttachOptions {
@@ -46,6 +47,9 @@ export interface Control {
 
   /** null: the allocator is off, and its routes do not exist. */
   readonly ipam: IpamControl | null;
+
+  /** The verbs of the CNI plugin. */
+  readonly cni: CniControl;
 
   /**
    * @param addresses as in `AttachRequest`; may wait for the allocator.
@@ -127,4 +131,9 @@ export interface IpamControl {
   leave(): Promise<void>;
   /** What waits or is wrong, why, and what would resolve it: one sentence each. */
   check(): readonly string[];
+}
+
+export interface CniControl {
+  /** Never rejects: what went wrong is in the reply. */
+  run(request: CniRequest, signal: AbortSignal): Promise<CniReply>;
 }

@@ -12,7 +12,8 @@ import { type Cidr, networkOf, parseCidr } from '../core/ip.js';
 import type { Logger } from '../core/log.js';
 import type { PeerName } from '../core/peer-name.js';
 import type { Random } from '../core/random.js';
-import { DnsServer } from '../dns/io/dns-server.js';
+import type { NameServer } from '../dns/io/dns-server.js';
+import { DnsThread } from '../dns/io/dns-thread.js';
 import { NamesTimer } from '../dns/io/names-timer.js';
 import { localAddresses } from '../dns/io/served-networks.js';
 import { registerNameChannels } from '../dns/name-channel.js';
@@ -58,7 +59,7 @@ export class DnsPart implements NamesControl {
   readonly #modules: DnsPartModules;
   readonly #names: Names;
   readonly #timer: NamesTimer;
-  readonly #server: DnsServer;
+  readonly #server: NameServer;
   readonly #store: NamesStore;
   readonly #workloads: WorkloadNames;
   readonly #containers: ContainerWatch;
@@ -83,9 +84,16 @@ export class DnsPart implements NamesControl {
     this.#timer = new NamesTimer(this.#names, clock);
     this.#names.onOwnChanged = () => this.#store.touch();
     const { listen, ttlSeconds, upstreamTimeoutMs, resolvConfPath, allowed } = config;
-    this.#server = new DnsServer(
-      { listen, ttlSeconds, upstreamTimeoutMs, resolvConfPath, allowed },
-      { names: this.#names, overlayNetworks: () => this.#networks, clock, random, log },
+    this.#server = new DnsThread(
+      {
+        domain: this.#names.domain,
+        listen,
+        ttlSeconds,
+        upstreamTimeoutMs,
+        resolvConfPath,
+        allowed,
+      },
+      { table: this.#names.table, overlayNetworks: () => this.#networks, clock, random, log },
     );
     this.#containers = new ContainerWatch(
       engineSockets,

@@ -67,6 +67,7 @@ export class IpamPart implements Ipam {
       peers: () => mesh.topology.peers.values(),
       isReachable: (peer) => mesh.canReach(peer),
       targetCount: modules.targetCount,
+      isCloned: () => mesh.topology.hasRival(clock.nowMs()),
     };
     const { universe, defaultSubnet, init, reclaimAfterMs } = config;
     const uid = random.uint64() || 1n;
@@ -124,6 +125,7 @@ export class IpamPart implements Ipam {
     this.#timer.stop();
     this.#containers.stop();
     await this.runner.stop();
+    await this.#store.close();
   }
 
   /** For `weave reset`: nothing is remembered. */

@@ -10,10 +10,19 @@ import type { ConnectItem } from '../mesh/peer/dial.js';
 import { Addressing } from './addressing.js';
 import type { ApiCounters } from './api/counters.js';
 import type { AttachmentView, ExposureView, Report } from './api-types.js';
+import type { CniPart } from './cni-part.js';
 import type { RouterConfig } from './config.js';
-import type { AttachOptions, CallOptions, Control, IpamControl, NamesControl } from './control.js';
+import type {
+  AttachOptions,
+  CallOptions,
+  CniControl,
+  Control,
+  IpamControl,
+  NamesControl,
+} from './control.js';
 import type { DnsPart } from './dns-part.js';
 import type { HostNetwork } from './host/host-network.js';
+import { removeOriginal } from './io/import-original.js';
 import type { StateStore } from './io/state-store.js';
 import type { UnresolvedTargets } from './io/unresolved-targets.js';
 import type { IpamPart } from './ipam-part.js';
@@ -42,6 +51,7 @@ export interface RouterControlModules {
   readonly dns: DnsPart | null;
   /** null: off. */
   readonly ipam: IpamPart | null;
+  readonly cni: CniPart;
   readonly store: StateStore;
   readonly unresolved: UnresolvedTargets;
   readonly metrics: () => Promise<RouterMetrics>;
@@ -66,6 +76,10 @@ export class RouterControl implements Control {
     return this.#modules.ipam?.control ?? null;
   }
 
+  get cni(): CniControl {
+    return this.#modules.cni;
+  }
+
   get names(): NamesControl | null {
     return this.#modules.dns;
   }
@@ -79,7 +93,7 @@ export class RouterControl implements Control {
   }
 
   async report(): Promise<Report> {
-    const { mesh, overlay, host, unresolved, apiCounters, clock } = this.#modules;
+    const { mesh, overlay, host, cni, unresolved, apiCounters, clock } = this.#modules;
     const dataPlane = await overlay.status().catch(() => null);
     const meshStatus = mesh.status();
     const dns = this.#modules.dns?.report() ?? null;
@@ -102,6 +116,7 @@ export class RouterControl implements Control {
           Offloads: dataPlane?.offloads ?? null,
           Io: dataPlane?.io ?? null,
           Host: host.counters(),
+          Cni: cni.counters(),
         },
       },
       apiRejections: apiCounters.rejections(),
@@ -195,6 +210,8 @@ export class RouterControl implements Control {
     await host.tearDown();
     await ipam?.discard();
     store.remove();
+    // It would be taken over by the next start, with ranges that were given away.
+    removeOriginal(this.#options.config.dbPrefix);
   }
 
   stop(): void {

@@ -26,6 +26,7 @@ type Address = number;
 export const libc = {
   open: declare<(path: string, flags: number) => Fd>('int open(const char*, int)'),
   close: declare<(fd: Fd) => number>('int close(int)'),
+  flock: declare<(fd: Fd, operation: number) => number>('int flock(int, int)'),
   read: declare<(fd: Fd, address: Address, bytes: number) => number>(
     'intptr_t read(int, uintptr_t, size_t)',
   ),
@@ -97,6 +98,7 @@ export const Errno = {
   ENOMEM: 12,
   EACCES: 13,
   EBUSY: 16,
+  EEXIST: 17,
   ENODEV: 19,
   EINVAL: 22,
   ENOSYS: 38,

@@ -43,6 +43,7 @@ function makeHost(name: number, among: readonly number[]): Allocator {
         peers: () => [...hosts.keys()].map((peer) => ({ name: peer, nickname: `host${peer}` })),
         isReachable: (peer) => hosts.has(peer),
         targetCount: () => among.length - 1,
+        isCloned: () => false,
       },
     },
   );

@@ -13,7 +13,7 @@ import type { Logger } from '../../core/log.js';
 import type { Random } from '../../core/random.js';
 import { TCP_PAYLOAD_BYTES, UDP_PAYLOAD_BYTES } from '../answer-template.js';
 import { DnsCounters, type DnsCounts, type DropReason } from '../dns-counters.js';
-import type { Names } from '../names.js';
+import type { NameTable } from '../name-table.js';
 import type { Query, Rcode } from '../query.js';
 import { RCODES } from '../query.js';
 import { isServerAddress } from '../resolv-conf.js';
@@ -28,6 +28,8 @@ import { ResolvConfFile } from './resolv-conf-file.js';
 import { ServedNetworks } from './served-networks.js';
 
 export interface DnsServerOptions {
+  /** Canonical. */
+  readonly domain: string;
   readonly listen: ListenOptions;
   readonly ttlSeconds: number;
   /** How long one resolver may take. */
@@ -41,11 +43,22 @@ export interface DnsServerOptions {
 }
 
 export interface DnsServerModules {
-  readonly names: Names;
+  /** Names are looked up in it. */
+  readonly table: NameTable;
   readonly overlayNetworks: () => readonly Cidr[];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+}
+
+/** What the router needs of the name server, wherever it runs. */
+export interface NameServer {
+  /** @throws {WeaveError} `dns-listen-failed` */
+  start(): Promise<void>;
+  /** Follows the addresses of this host at once. */
+  refresh(): Promise<void>;
+  status(): DnsServerStatus;
+  close(): Promise<void>;
 }
 
 export interface DnsServerStatus {
@@ -70,7 +83,7 @@ interface Client {
   readonly reply: (answer: Buffer | null) => void;
 }
 
-export class DnsServer {
+export class DnsServer implements NameServer {
   readonly #modules: DnsServerModules;
   readonly #counters = new DnsCounters();
   readonly #networks: ServedNetworks;
@@ -89,7 +102,7 @@ export class DnsServer {
   #timer: NodeJS.Timeout | null = null;
 
   constructor(options: DnsServerOptions, modules: DnsServerModules) {
-    const { clock, random, log, names } = modules;
+    const { clock, random, log, table } = modules;
     this.#modules = modules;
     this.#networks = new ServedNetworks(options.allowed);
     this.#sources = new Sources((address) => this.#networks.serves(address));
@@ -102,14 +115,14 @@ export class DnsServer {
       { timeoutMs, ...(upstreamPort === undefined ? {} : { port: upstreamPort }) },
       { upstreams: this.#upstreams, counters: this.#counters, clock, random },
     );
-    const zone = new Zone({ domain: names.domain, ttlSeconds }, { table: names.table, ...modules });
+    const zone = new Zone({ domain: options.domain, ttlSeconds }, modules);
     this.#responder = new Responder(
       { maxUdpBytes: UDP_PAYLOAD_BYTES },
       {
         zone,
         random,
         counters: this.#counters,
-        revision: () => names.table.revision + this.#networksRevision,
+        revision: () => table.revision + this.#networksRevision,
         onProbe: (name) => this.#upstreams.noteQuery(name),
       },
     );

@@ -5,7 +5,7 @@
  */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { errorCode, errorText, WeaveError } from '../../core/errors.js';
-import type { LogFields, Logger } from '../../core/log.js';
+import { relayLogger } from '../../core/log.js';
 import { EventFd } from '../../sys/eventfd.js';
 import { loadAead } from '../../sys/libcrypto.js';
 import { enterNetns } from '../../sys/netns.js';
@@ -18,7 +18,7 @@ import { Gate } from './gate.js';
 import { grantQueues } from './grant-queues.js';
 import { Heartbeat } from './heartbeat.js';
 import { LoopQueue, type QueueLinks } from './loop-queue.js';
-import type { Command, LogLevel, Report, SleeveOptions } from './messages.js';
+import type { Command, Report, SleeveOptions } from './messages.js';
 import { type OffloadState, Offloads } from './offloads.js';
 import { selfTest } from './self-test.js';
 import { RING_ENTRIES } from './tap-writer.js';
@@ -62,17 +62,7 @@ const DATA_NICE = -10;
 const start = workerData as WorkerStart;
 const report = (message: Report): void => start.port.postMessage(message);
 
-function logAt(level: LogLevel) {
-  return (text: string, fields: LogFields = {}): void =>
-    report({ type: 'log', level, text, fields });
-}
-
-const log: Logger = {
-  error: logAt('error'),
-  warn: logAt('warn'),
-  info: logAt('info'),
-  debug: logAt('debug'),
-};
+const log = relayLogger((level, text, fields) => report({ type: 'log', level, text, fields }));
 
 function testOffloads(offloads: Offloads): () => void {
   const end = selfTest(offloads);

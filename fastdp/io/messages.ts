@@ -3,7 +3,7 @@
  * port, with an eventfd to end the wait in poll; reports come back by the same port. Everything
  * can be structured-cloned.
  */
-import type { LogFields } from '../../core/log.js';
+import type { LogFields, LogLevel } from '../../core/log.js';
 import type { PeerName } from '../../core/peer-name.js';
 import type { ForwardingTables, OverlayEvent, OverlayPeering } from '../../mesh/overlay.js';
 import type { OpenPair } from '../../sys/udp.js';
@@ -113,8 +113,6 @@ export type DeviceEvent =
   | { readonly type: 'tap-up' }
   /** The thread ended without being told to. Nothing is forwarded any more. */
   | { readonly type: 'loop-ended'; readonly text: string };
-
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 export type Report =
   | {

@@ -21,6 +21,7 @@ import {
   sendText,
   switchParameter,
 } from './answers.js';
+import { cniRoutes } from './cni-routes.js';
 import { ipamRoutes, peerRemovalRoutes } from './ipam-routes.js';
 import { nameRoutes } from './name-routes.js';
 import { attachRequest, detachRequest, exposeRequest, hideRequest } from './request-schemas.js';
@@ -114,6 +115,7 @@ export function controlRoutes(control: Control): Route[] {
     ...(control.names === null ? [] : nameRoutes(control.names)),
     ...exposeRoutes(control, waiting),
     ...workloadRoutes(control, waiting),
+    ...cniRoutes(control.cni, waiting),
     {
       method: 'POST',
       path: '/reset',

@@ -130,7 +130,7 @@ e2e('kill -9, restart, damage and loss of what is stored', [], async (lab) => {
   assert.equal(await h1.weaveOk('attach', w1.netns), '10.36.0.1\n', 'and still its own');
   await h1.weaveOk('reset');
   assert.deepEqual(
-    readdirSync(h1.folder).filter((name) => name.endsWith('.json')),
+    readdirSync(h1.folder).filter((name) => /\.(json|journal)$/.test(name)),
     [],
     'reset leaves no state',
   );

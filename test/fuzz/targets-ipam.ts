@@ -32,6 +32,7 @@ function newAllocator(init: IpamInit): Allocator {
         peers: () => [{ name: OTHER, nickname: 'other' }],
         isReachable: (peer) => peer === OTHER,
         targetCount: () => 1,
+        isCloned: () => false,
       },
     },
   );

@@ -25,14 +25,19 @@ export interface IpamWorldOptions {
 }
 
 const GOSSIP_MS = 30_000;
+/** A name that was used twice counts as such for so long. */
+const RIVAL_MEMORY_MS = 120_000;
 
 export class IpamWorld {
   readonly hosts: IpamHost[] = [];
   readonly options: IpamWorldOptions;
   readonly #random: SeededRandom;
+  readonly #init: IpamInit;
   readonly #queue = new EventQueue();
   /** The part of the network that each host is in. */
   readonly #parts = new Map<PeerName, number>();
+  /** When a second host of that name was last there. */
+  readonly #rivalSeenMs = new Map<PeerName, number>();
   delivered = 0;
   loss: number;
 
@@ -43,6 +48,7 @@ export class IpamWorld {
     const names = Array.from({ length: options.hosts }, (_, i) => (i + 1) as PeerName);
     const init = options.init(names);
     for (const name of names) this.#addHost(name, init);
+    this.#init = init;
     for (const host of this.hosts) this.start(host);
   }
 
@@ -77,8 +83,19 @@ export class IpamWorld {
     this.#peersChanged();
   }
 
+  /** A second host with the name and the disk of another starts. */
+  clone(host: IpamHost): IpamHost {
+    this.#trace(`host${host.name} is cloned`);
+    const twin = this.#addHost(host.name, this.#init);
+    twin.disk = host.disk;
+    this.#noteRivals(host.name);
+    this.start(twin);
+    return twin;
+  }
+
   kill(host: IpamHost): void {
     this.#trace(`host${host.name} dies`);
+    this.#noteRivals(host.name);
     host.die();
     this.#peersChanged();
   }
@@ -137,7 +154,7 @@ export class IpamWorld {
     }
   }
 
-  #addHost(name: PeerName, init: IpamInit): void {
+  #addHost(name: PeerName, init: IpamInit): IpamHost {
     this.#parts.set(name, 0);
     const { universe, reclaimAfterMs, tuning = DEFAULT_TUNING } = this.options;
     const host = new IpamHost(
@@ -152,6 +169,7 @@ export class IpamWorld {
               .map((other) => ({ name: other.name, nickname: `host${other.name}` })),
           isReachable: (peer) => this.#host(peer)?.isUp === true && this.#connected(name, peer),
           targetCount: () => this.options.hosts - 1,
+          isCloned: () => this.#isCloned(name),
         },
         onUnicast: (to, payload) =>
           this.#send(name, to, (other) => {
@@ -169,6 +187,19 @@ export class IpamWorld {
       },
     );
     this.hosts.push(host);
+    return host;
+  }
+
+  /** As the mesh tells: entries under our name that others know and that are not ours. */
+  #isCloned(name: PeerName): boolean {
+    this.#noteRivals(name);
+    const seenMs = this.#rivalSeenMs.get(name) ?? Number.NEGATIVE_INFINITY;
+    return this.nowMs - seenMs <= RIVAL_MEMORY_MS;
+  }
+
+  #noteRivals(name: PeerName): void {
+    const rivals = this.hosts.filter((host) => host.name === name && !host.dead);
+    if (rivals.length > 1) this.#rivalSeenMs.set(name, this.nowMs);
   }
 
   /** The moment at which an address is handed out. */
@@ -183,7 +214,8 @@ export class IpamWorld {
   }
 
   #host(name: PeerName): IpamHost | undefined {
-    return this.hosts[name - 1];
+    const living = this.up.filter((host) => host.name === name);
+    return living.length > 1 ? this.#random.pick(living) : living[0];
   }
 
   #connected(a: PeerName, b: PeerName): boolean {
@@ -206,7 +238,9 @@ export class IpamWorld {
 
   /** Complete states both ways to and from those that it can reach. */
   #connect(host: IpamHost): void {
-    const others = this.up.filter((o) => o !== host && this.#connected(o.name, host.name));
+    const others = this.up.filter(
+      (o) => o.name !== host.name && this.#connected(o.name, host.name),
+    );
     const neighbours = others.length <= 3 ? others : [0, 1, 2].map(() => this.#random.pick(others));
     for (const other of neighbours) {
       this.#sendState(host, other);
@@ -241,7 +275,9 @@ export class IpamWorld {
     };
     const gossip = (): void => {
       if (host.allocator !== life || life === null) return;
-      const others = this.up.filter((o) => o !== host && this.#connected(o.name, host.name));
+      const others = this.up.filter(
+        (o) => o.name !== host.name && this.#connected(o.name, host.name),
+      );
       for (let i = 0; i < 2 && others.length > 0; i++)
         this.#sendState(host, this.#random.pick(others));
       this.#queue.after(GOSSIP_MS, gossip);

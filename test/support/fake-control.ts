@@ -2,7 +2,13 @@
 import { formatCidr } from '../../core/ip.js';
 import { parseAddressArguments } from '../../router/address-arguments.js';
 import type { AttachmentView, ExposureView, Report } from '../../router/api-types.js';
-import type { AttachOptions, CallOptions, Control, NamesControl } from '../../router/control.js';
+import type {
+  AttachOptions,
+  CallOptions,
+  CniControl,
+  Control,
+  NamesControl,
+} from '../../router/control.js';
 import type { FakeIpam } from './fake-ipam.js';
 
 export function emptyReport(): Report {
@@ -79,6 +85,13 @@ export class FakeControl implements Control {
   failure: Error | null = null;
 
   names: NamesControl | null = null;
+
+  readonly cni: CniControl = {
+    run: async (request) => {
+      this.calls.push(`cni ${request.command} ${request.containerId}`);
+      return { result: null };
+    },
+  };
 
   ready(): boolean {
     return this.isReady;

@@ -107,6 +107,7 @@ export class Replay {
           peers: () => this.#peersSeenBy(localPeer),
           isReachable: (peer) => this.#isReachable(peer),
           targetCount: () => 0,
+          isCloned: () => false,
         },
       },
       ORIGINAL_TUNING,

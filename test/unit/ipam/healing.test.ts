@@ -1,6 +1,8 @@
 /** Conflicts, dead peers, peers that come back: what the original leaves to people. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseIpv4 } from '../../../core/ip.js';
+import { decodeState, encodeState } from '../../../ipam/codec.js';
 import { MeshRig } from './mesh-rig.js';
 
 const SECOND = 1000;
@@ -24,32 +26,46 @@ function takenOverInAbsence(originals: readonly number[] = []): MeshRig {
   return rig;
 }
 
-test('a peer that was taken over gives up the range and claims what it uses', () => {
-  const rig = takenOverInAbsence();
-  rig.gossip();
-  rig.pass(20 * SECOND);
-  const { allocator } = rig.get(2);
-  assert.equal(allocator.gauges().conflicts, 0);
-  assert.deepEqual(rig.ringOf(2), rig.ringOf(1));
-  // One of its two addresses is given back to it, the other one is in use twice, and says so.
-  const { stranded } = allocator.status(rig.nowMs);
-  assert.deepEqual(
-    stranded.map(({ ident, duplicate }) => [ident, duplicate]),
-    [['d1', true]],
-  );
-  assert.equal(allocator.counters['ipam-conflicts-resolved'], 1);
-});
+for (const originals of [[], [1]]) {
+  const by = originals.length > 0 ? 'by an original ' : '';
+  test(`a peer that was taken over ${by}gives up the range and claims what it uses`, () => {
+    const rig = takenOverInAbsence(originals);
+    rig.gossip();
+    rig.pass(20 * SECOND);
+    const { allocator } = rig.get(2);
+    assert.equal(allocator.gauges().conflicts, 0);
+    assert.deepEqual(rig.ringOf(2), rig.ringOf(1));
+    // One of its two addresses is given back to it, the other one is in use twice, and says so.
+    const { stranded } = allocator.status(rig.nowMs);
+    assert.deepEqual(
+      stranded.map(({ ident, duplicate }) => [ident, duplicate]),
+      [['d1', true]],
+    );
+    assert.equal(allocator.counters['ipam-conflicts-resolved'], 1);
+  });
+}
 
-test('among originals a disputed range is kept, shown, and not handed out', () => {
-  const rig = takenOverInAbsence([1]);
+test('a part that an original says to own is kept, shown, and not handed out', () => {
+  const rig = new MeshRig([1, 2], { originals: [1] });
   rig.gossip();
+  rig.claim(2, 'd1', '10.0.0.200');
   const { allocator } = rig.get(2);
+  const state = decodeState([...allocator.completeState().encode()][0] as Uint8Array);
+  const { ring } = state;
+  assert.ok(ring);
+  const token = parseIpv4('10.0.0.192');
+  const halved = ring.entries.map((entry) => ({ ...entry, free: Math.min(entry.free, 64) }));
+  const claimed = { token, peer: rig.get(1).name, version: 0, free: 64 };
+  const theirs = { ...ring, peer: rig.get(1).name, entries: [...halved, claimed] };
+  const payload = encodeState({ ...state, ring: theirs, healing: null });
+  allocator.onGossip(payload, rig.get(1).name, rig.nowMs);
+  rig.drain(rig.get(2));
   assert.equal(allocator.gauges().conflicts, 1);
   assert.deepEqual(rig.ringOf(2), ['10.0.0.0 1', '10.0.0.128 2']);
   assert.match(allocator.explain(rig.nowMs).join(' '), /Disputed .*router of another kind/);
-  const before = rig.addressesOf(2);
-  rig.allocate(2, 'd3');
-  assert.deepEqual(rig.addressesOf(2), before);
+  for (let n = 0; n < 80; n++) rig.allocate(2, `many${n}`);
+  const disputed = rig.addressesOf(2).filter((address) => parseIpv4(address) >= token);
+  assert.deepEqual(disputed, ['10.0.0.200']);
   assert.equal(allocator.counters['ipam-conflicts-quarantined'], 1);
 });
 
@@ -182,4 +198,21 @@ test('who leaves for good gives its ranges to a peer that is there', () => {
   rig.deliver();
   assert.deepEqual(rig.ringOf(1), ['10.0.0.0 1', '10.0.0.128 1']);
   assert.equal(rig.allocate(2, 'd1'), 'ipam-leaving');
+});
+
+test('two hosts with one name: nothing is handed out, the reason is said, and then it goes on', () => {
+  const rig = new MeshRig([1, 2]);
+  rig.gossip();
+  const { allocator, name } = rig.get(2);
+  rig.cloned.add(name);
+  rig.pass(10 * SECOND);
+  assert.equal(allocator.status(rig.nowMs).held, 'cloned');
+  assert.match(allocator.explain(rig.nowMs).join(), /Another host uses our peer name .*02/);
+  assert.equal(rig.allocate(2, 'c1'), null);
+  // Nor is anything given to others; what they have themselves they hand out.
+  assert.equal(rig.allocate(1, 'c1'), '10.0.0.1');
+  rig.cloned.delete(name);
+  rig.pass(20 * SECOND);
+  assert.equal(allocator.status(rig.nowMs).held, null);
+  assert.deepEqual(rig.addressesOf(2), ['10.0.0.128']);
 });

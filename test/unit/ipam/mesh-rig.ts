@@ -43,6 +43,8 @@ export class MeshRig {
   readonly peers = new Map<PeerName, RigPeer>();
   readonly sent: Sent[] = [];
   readonly down = new Set<PeerName>();
+  /** Their names are used by another host, too. */
+  readonly cloned = new Set<PeerName>();
   nowMs = 1000;
   readonly #options: RigOptions;
 
@@ -73,6 +75,7 @@ export class MeshRig {
           .map((peer) => ({ name: peer, nickname: `host${peer}` })),
       isReachable: (peer: PeerName) => this.peers.has(peer) && !this.down.has(peer),
       targetCount: () => 0,
+      isCloned: () => this.cloned.has(localPeer),
     };
     const modules = { random: new SeededRandom(name), mesh };
     const allocator = new Allocator(options, modules, this.#options.tuning ?? DEFAULT_TUNING);

@@ -259,6 +259,10 @@ test('a second host with our name is reported with both addresses until it is qu
   assert.match(warning ?? '', /name conflict: .*00:00:00:00:00:01/);
   assert.match(warning ?? '', /"left" \(seen at 10\.0\.0\.1:40001\)/);
   assert.match(warning ?? '', /"right" \(seen at 10\.9\.9\.9:40002\)/);
+  assert.deepEqual(
+    [20_000, 400_000].map((atMs) => topology.hasRival(atMs)),
+    [true, false],
+  );
   assert.deepEqual(topology.warnings(400_000), []);
 });
 

@@ -41,6 +41,7 @@ function lonelyRunner(): IpamRunner {
         peers: () => [self],
         isReachable: (peer) => peer === self.name,
         targetCount: () => 0,
+        isCloned: () => false,
       },
     },
   );

@@ -44,6 +44,7 @@ export class ServerRig {
     const log: Logger = { error: note, warn: note, info: note, debug: () => {} };
     rig.server = new DnsServer(
       {
+        domain: rig.names.domain,
         listen: { host: '127.0.0.1', port: 0 },
         ttlSeconds: 1,
         upstreamTimeoutMs: 1000,
@@ -52,7 +53,7 @@ export class ServerRig {
         ...rest,
       },
       {
-        names: rig.names,
+        table: rig.names.table,
         overlayNetworks: () => rig.networks,
         clock: systemClock,
         random: systemRandom,
