@@ -25,7 +25,13 @@ export function passes(ruleset: Ruleset, direction: Direction, attempt: Attempt)
   });
 }
 
-function matches(ruleset: Ruleset, rule: Rule, direction: Direction, attempt: Attempt): boolean {
+/** @returns whether one rule accepts it. */
+export function matches(
+  ruleset: Ruleset,
+  rule: Rule,
+  direction: Direction,
+  attempt: Attempt,
+): boolean {
   const other = direction === 'ingress' ? attempt.from : attempt.to;
   const { peer, ports, endpoints } = rule;
   if (rule.family !== null && rule.family !== (isIpv6(other) ? 6 : 4)) return false;

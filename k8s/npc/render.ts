@@ -9,7 +9,7 @@ export const TABLE = 'inet weave-npc';
 /** Dropped packets go to this group of NFLOG, as with the original. */
 export const LOG_GROUP = 86;
 
-const MAPS = [
+export const MAPS = [
   ['ingress', 4],
   ['ingress', 6],
   ['egress', 4],
@@ -30,7 +30,7 @@ export function renderAll(ruleset: Ruleset): string {
   ];
   const none = new Map<string, never>();
   const empty = { ...ruleset, sets: none, chains: none, ingress: none, egress: none };
-  lines.push(...baseChain('egress', ruleset), ...baseChain('ingress', ruleset));
+  lines.push(...baseLines('egress', ruleset), ...baseLines('ingress', ruleset));
   return text([...lines, ...changeLines(empty, ruleset)]);
 }
 
@@ -44,10 +44,13 @@ export function renderChange(before: Ruleset, after: Ruleset): string {
 const text = (lines: readonly string[]): string =>
   lines.length === 0 ? '' : `${lines.join('\n')}\n`;
 
-function baseChain(direction: Direction, { allowMulticast, closedBridge }: Ruleset): string[] {
+/** What a base chain is and the rules in it. */
+export function baseChain(
+  direction: Direction,
+  { allowMulticast, closedBridge }: Ruleset,
+): { readonly priority: number; readonly rules: readonly string[] } {
   // After service translation (-100); the two hooks differ, since `accept` ends only one of them.
   const priority = direction === 'egress' ? -6 : -5;
-  const rule = (body: string): string => `add rule ${TABLE} ${direction} ${body}`;
   const field = direction === 'egress' ? 'saddr' : 'daddr';
   const rules = [
     'ct state established,related accept',
@@ -59,10 +62,15 @@ function baseChain(direction: Direction, { allowMulticast, closedBridge }: Rules
   if (closedBridge !== null && direction === 'ingress') {
     rules.push(`oifname ${JSON.stringify(closedBridge)} drop`);
   }
+  return { priority, rules };
+}
+
+function baseLines(direction: Direction, ruleset: Ruleset): string[] {
+  const { priority, rules } = baseChain(direction, ruleset);
   return [
     `add chain ${TABLE} ${direction} ` +
       `{ type filter hook forward priority ${priority}; policy accept; }`,
-    ...rules.map(rule),
+    ...rules.map((body) => `add rule ${TABLE} ${direction} ${body}`),
   ];
 }
 
@@ -71,6 +79,7 @@ function changeLines(before: Ruleset, after: Ruleset): string[] {
   for (const [name, set] of after.sets) lines.push(...setChange(name, before.sets.get(name), set));
   const changed = [...after.chains].filter(([name, chain]) => {
     const old = before.chains.get(name);
+    if (old === chain) return false;
     return old === undefined || bodyOf(old).join('\n') !== bodyOf(chain).join('\n');
   });
   for (const [name] of changed) {
@@ -94,6 +103,8 @@ function changeLines(before: Ruleset, after: Ruleset): string[] {
 }
 
 function setChange(name: string, before: NamedSet | undefined, after: NamedSet): string[] {
+  // What did not change is the same object, as the compiler keeps it.
+  if (before === after) return [];
   const lines: string[] = [];
   if (before === undefined) {
     const port = after.type === 'endpoint' ? ' . inet_service' : '';
@@ -129,7 +140,8 @@ function mapChange(
   return lines;
 }
 
-function bodyOf(chain: Chain): string[] {
+/** The rules of a chain. */
+export function bodyOf(chain: Chain): string[] {
   if (chain.kind === 'policy') return chain.rules.map((rule) => ruleBody(rule, chain.direction));
   const log = `log prefix "${chain.direction}" group ${LOG_GROUP}`;
   return [...chain.policies.map((policy) => `jump ${policy}`), log, 'drop'];

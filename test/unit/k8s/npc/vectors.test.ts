@@ -1,79 +1,17 @@
 /** Every case of the vector file by the model, with all pods on one node and spread over two. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Cluster } from '../../../../k8s/npc/cluster.js';
+import type { Cluster } from '../../../../k8s/npc/cluster.js';
 import { compile } from '../../../../k8s/npc/compiler.js';
 import { passes } from '../../../../k8s/npc/model.js';
 import type { Pod, Protocol } from '../../../../k8s/npc/objects.js';
-import { parseNamespace, parsePod, parsePolicy } from '../../../../k8s/npc/parse.js';
-import { loadVectors } from '../../../support/vectors.js';
-
-interface PodText {
-  readonly namespace: string;
-  readonly name: string;
-  readonly labels: Record<string, string>;
-  readonly ip: string;
-  readonly ports?: readonly object[];
-  readonly hostNetwork?: boolean;
-  readonly phase?: string;
-}
-
-type Matrix = Record<string, Record<string, Record<string, boolean>>>;
-
-interface Step {
-  readonly title: string;
-  readonly changes: readonly { readonly op: string; readonly object: unknown }[];
-  readonly expected: Matrix;
-}
-
-interface Case {
-  readonly id: string;
-  readonly title: string;
-  readonly group: string;
-  readonly namespaces: readonly { readonly name: string; readonly labels: object }[];
-  readonly pods: readonly PodText[];
-  readonly externals: readonly { readonly name: string; readonly ip: string }[];
-  readonly policies: readonly object[];
-  readonly expected: Matrix;
-  readonly steps?: readonly Step[];
-}
-
-const { cases } = loadVectors<{ cases: Case[] }>('network-policy-cases.json');
-
-type NodeOf = (pod: PodText) => string;
-
-function value<T>(parsed: { readonly ok: boolean; readonly value?: T }): T {
-  assert.ok(parsed.ok && parsed.value !== undefined, JSON.stringify(parsed));
-  return parsed.value;
-}
-
-const podOf = (pod: PodText, nodeOf: NodeOf): Pod =>
-  value(
-    parsePod({
-      metadata: pod,
-      spec: {
-        nodeName: nodeOf(pod),
-        hostNetwork: pod.hostNetwork,
-        containers: [{ ports: pod.ports }],
-      },
-      status: { podIP: pod.ip, phase: pod.phase },
-    }),
-  );
-
-const namespaceOf = (raw: unknown) => value(parseNamespace({ metadata: raw }));
-
-function change(cluster: Cluster, op: string, object: unknown, nodeOf: NodeOf): void {
-  const isDelete = op.startsWith('delete');
-  if (op.endsWith('Pod')) {
-    const pod = podOf(object as PodText, nodeOf);
-    if (isDelete) assert.ok(cluster.delete('pods', pod));
-    else cluster.set('pods', pod);
-  } else if (op.endsWith('Namespace')) cluster.set('namespaces', namespaceOf(object));
-  else if (isDelete) {
-    const { metadata } = object as { metadata: { namespace: string; name: string } };
-    assert.ok(cluster.delete('policies', { ...metadata, uid: '' }));
-  } else cluster.set('policies', value(parsePolicy(object)));
-}
+import {
+  change,
+  clusterOf,
+  type Matrix,
+  placements,
+  policyCases,
+} from '../../../support/policy-cases.js';
 
 /** @returns pairs that were judged. */
 function checkMatrix(cluster: Cluster, ips: Map<string, string>, expected: Matrix, where: string) {
@@ -108,26 +46,12 @@ function checkMatrix(cluster: Cluster, ips: Map<string, string>, expected: Matri
   return pairs;
 }
 
-const placements: readonly (readonly [string, NodeOf])[] = [
-  ['one node', () => 'n1'],
-  ['two nodes', ({ ip }) => (Number(ip.split('.').at(-1)) % 2 === 0 ? 'n1' : 'n2')],
-];
-
 for (const [placement, nodeOf] of placements) {
   test(`network policy vectors, ${placement}`, () => {
     let count = 0;
-    for (const c of cases) {
+    for (const c of policyCases) {
       if (c.group === 'host' && placement !== 'one node') continue;
-      const cluster = new Cluster();
-      cluster.replaceAll('namespaces', c.namespaces.map(namespaceOf));
-      cluster.replaceAll(
-        'pods',
-        c.pods.map((pod) => podOf(pod, nodeOf)),
-      );
-      cluster.replaceAll(
-        'policies',
-        c.policies.map((raw) => value(parsePolicy(raw))),
-      );
+      const cluster = clusterOf(c, nodeOf);
       const ips = new Map(c.externals.map(({ name, ip }) => [name, ip]));
       count += checkMatrix(cluster, ips, c.expected, `${c.id} ${c.title}:`);
       for (const step of c.steps ?? []) {
