@@ -127,6 +127,13 @@ if (verb === 'start') {
     installAndBuild();
     goOn('bench/dns.js', rest.slice(1));
   }
+  // `npm run bench -- cni`: pods beside the reference plugins, which live outside of PATH.
+  if (rest[0] === 'cni') {
+    const plugins = '/usr/lib/cni/bridge';
+    if (!existsSync(plugins)) installTools({ [plugins]: 'containernetworking-plugins' });
+    installAndBuild();
+    goOn('bench/cni/attach.js', rest.slice(1));
+  }
   // apt-get installs all or nothing, and a system without Nebula can still measure the others.
   for (const [program, name] of Object.entries(BENCH_PEERS)) installTools({ [program]: name });
   installAndBuild();

@@ -135,6 +135,7 @@ export const optionSchemas = {
   help: onOff,
   'print-peer-name': onOff,
   'check-config': onOff,
+  'take-over': onOff,
   config: path,
   host: text('an IPv4 address or nothing', (value) => {
     if (value !== '') parseIpv4(value);
@@ -232,6 +233,7 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
   'print-peer-name': flag('print the name this router would use'),
   config: value(DEFAULT_CONFIG_PATH, 'configuration file', 'WEAVE_CONFIG'),
   'check-config': flag('check options and configuration file, start nothing'),
+  'take-over': flag('replace the router that runs on this host, at the last moment'),
   host: value('', 'address to bind for peers (all)'),
   port: value(String(BASE_PORT), 'TCP control and UDP data port', 'WEAVE_PORT'),
   'min-protocol-version': value('1', 'oldest protocol version to speak'),

@@ -51,6 +51,8 @@ export interface RouterConfig {
   readonly busyPoll: boolean;
   readonly discovery: boolean;
   readonly resume: boolean;
+  /** Take the host over from the router that runs. */
+  readonly takeOver: boolean;
   /** 0 is no limit. */
   readonly connLimit: number;
   /** As given, `host[:port]`. */
@@ -287,6 +289,7 @@ function buildConfig(
     busyPoll: !values['no-busy-poll'],
     discovery: !values['no-discovery'],
     resume: values.resume,
+    takeOver: values['take-over'],
     connLimit: values['conn-limit'],
     peers: Object.freeze([...peers]),
     http: values['http-addr'],

@@ -56,6 +56,7 @@ test('without any option the defaults hold', () => {
     busyPoll: true,
     discovery: true,
     resume: false,
+    takeOver: false,
     connLimit: 200,
     peers: [],
     http: { kind: 'tcp', host: '127.0.0.1', port: 6784 },
