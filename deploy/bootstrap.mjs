@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * What `npm start`, `npm test`, `npm run bench` and `npm run soak` run. Plain JavaScript, since
+ * What `npm start`, `npm test` and `npm run bench`, `soak` and `package` run. Plain JavaScript, since
  * nothing is installed or built yet: installs what the machine lacks, builds, and goes on in the
  * compiled program.
  */
@@ -150,6 +150,9 @@ if (verb === 'start') {
   // `npm run soak -- transfers`: long streams over a bad cable, by cipher and engine.
   if (rest[0] === 'transfers') goOn('bench/soak/transfers.js', rest.slice(1));
   goOn('bench/soak.js', rest);
+} else if (verb === 'package') {
+  installAndBuild();
+  goOn('deploy/package/build.js', rest);
 } else {
-  fail('usage: bootstrap.mjs start|test|bench|soak [arguments]');
+  fail('usage: bootstrap.mjs start|test|bench|soak|package [arguments]');
 }
