@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * What `npm start`, `npm test`, `npm run bench` and `npm run soak` run. Plain JavaScript, since
+ * What `npm start`, `npm test` and `npm run bench`, `soak` and `package` run. Plain JavaScript, since
  * nothing is installed or built yet: installs what the machine lacks, builds, and goes on in the
  * compiled program.
  */
@@ -127,6 +127,13 @@ if (verb === 'start') {
     installAndBuild();
     goOn('bench/dns.js', rest.slice(1));
   }
+  // `npm run bench -- cni`: pods beside the reference plugins, which live outside of PATH.
+  if (rest[0] === 'cni') {
+    const plugins = '/usr/lib/cni/bridge';
+    if (!existsSync(plugins)) installTools({ [plugins]: 'containernetworking-plugins' });
+    installAndBuild();
+    goOn('bench/cni/attach.js', rest.slice(1));
+  }
   // apt-get installs all or nothing, and a system without Nebula can still measure the others.
   for (const [program, name] of Object.entries(BENCH_PEERS)) installTools({ [program]: name });
   installAndBuild();
@@ -134,11 +141,18 @@ if (verb === 'start') {
   if (rest[0] === 'mesh') goOn('bench/mesh.js', rest.slice(1));
   // `npm run bench -- ipam`: allocations per second and time to the first address, likewise.
   if (rest[0] === 'ipam') goOn('bench/ipam/hosts.js', rest.slice(1));
+  // `npm run bench -- rekey`: a change of keys under full load.
+  if (rest[0] === 'rekey') goOn('bench/rekey.js', rest.slice(1));
   goOn('bench/run.js', rest);
 } else if (verb === 'soak') {
   installTools({ ...RUN_TOOLS, ...TEST_TOOLS });
   installAndBuild();
+  // `npm run soak -- transfers`: long streams over a bad cable, by cipher and engine.
+  if (rest[0] === 'transfers') goOn('bench/soak/transfers.js', rest.slice(1));
   goOn('bench/soak.js', rest);
+} else if (verb === 'package') {
+  installAndBuild();
+  goOn('deploy/package/build.js', rest);
 } else {
-  fail('usage: bootstrap.mjs start|test|bench|soak [arguments]');
+  fail('usage: bootstrap.mjs start|test|bench|soak|package [arguments]');
 }

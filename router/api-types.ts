@@ -265,6 +265,7 @@ export interface ReportExtras {
     readonly FramesInjected: number;
     readonly DatagramsSealed: number;
     readonly DatagramsOpened: number;
+    readonly KeyChanges: number;
     readonly MacMoves: number;
     readonly MssClamped: number;
     /** `io_uring` or `syscalls`, and why. */

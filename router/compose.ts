@@ -16,6 +16,7 @@ import { formatPeerName, type PeerName } from '../core/peer-name.js';
 import { randomBelow } from '../core/random.js';
 import type { DeviceEvent } from '../fastdp/io/messages.js';
 import { SleeveOverlay } from '../fastdp/io/sleeve-overlay.js';
+import { KEY_LIMITS } from '../fastdp/key-schedule.js';
 import { MeshRunner } from '../mesh/io/runner.js';
 import { Tcp } from '../mesh/io/tcp.js';
 import { Mesh } from '../mesh/mesh.js';
@@ -213,6 +214,7 @@ export class Router {
         offloads: config.offloads,
         queues: config.queues,
         busyPoll: config.busyPoll,
+        keyLimits: { ...KEY_LIMITS, intervalMs: config.rekeyIntervalMs },
       },
       { log, openAfter: bridgeReady },
     );
@@ -252,7 +254,7 @@ export class Router {
         ciphers: config.ciphers,
         extraFeatures: { Software: `weave-net/${version}` },
       },
-      { random: systemRandom, overlays: [overlay], log },
+      { random: systemRandom, clock: systemClock, overlays: [overlay], log },
     );
     const onTargetsChanged = (texts: readonly string[]): void =>
       this.#store.update({ targets: [...texts] });

@@ -46,6 +46,8 @@ export interface RouterConfig {
   readonly offloads: OffloadSwitches;
   /** Threads of the data plane. */
   readonly queues: number;
+  /** Between changes of keys for data. */
+  readonly rekeyIntervalMs: number;
   readonly busyPoll: boolean;
   readonly discovery: boolean;
   readonly resume: boolean;
@@ -283,6 +285,7 @@ function buildConfig(
       noUring: values['no-uring'],
     }),
     queues: values['fastdp-queues'],
+    rekeyIntervalMs: values['rekey-interval'],
     busyPoll: !values['no-busy-poll'],
     discovery: !values['no-discovery'],
     resume: values.resume,

@@ -175,7 +175,7 @@ e2e('weave-ipam alone, and host-local in the place of the allocator', [], async 
   }
   const program = join(h1.folder, 'weave-ipam');
   symlinkSync(WEAVE_NET, program);
-  const addresses = new CniRuntime(h1, program);
+  const addresses = new CniRuntime(h1, [process.execPath, program]);
   const p0 = runtime.pod('p0');
   const granted = await addresses.ok('ADD', p0, { ipam: { subnet: '10.36.9.0/24' } });
   assert.deepEqual(granted.ips, [{ address: '10.36.9.1/24' }]);

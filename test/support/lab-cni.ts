@@ -36,12 +36,12 @@ export interface Pod {
 
 export class CniRuntime {
   readonly #host: Host;
-  readonly #program: string;
+  readonly #argv: readonly string[];
 
-  /** @param program the plugin, under the name it is to have. */
-  constructor(host: Host, program = WEAVE_NET) {
+  /** @param argv how the plugin is started; its name says which of both it is. */
+  constructor(host: Host, argv: readonly string[] = [process.execPath, WEAVE_NET]) {
     this.#host = host;
-    this.#program = program;
+    this.#argv = argv;
   }
 
   pod(label: string): Pod {
@@ -57,7 +57,7 @@ export class CniRuntime {
     env: Readonly<Record<string, string>> = {},
   ): Promise<CniAnswer> {
     const { folder, socketPath } = this.#host;
-    const result = await run([process.execPath, this.#program], {
+    const result = await run(this.#argv, {
       input: JSON.stringify({ cniVersion: '1.1.0', name: 'weave', type: 'weave-net', ...config }),
       env: {
         CNI_COMMAND: command,
