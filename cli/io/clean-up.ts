@@ -74,7 +74,7 @@ function tryRun(program: string, args: readonly string[]): string | null {
 /** Stored state, the original's database, and what stands beside them under the same names. */
 function removeDatabase(): string[] {
   const folder = dirname(DEFAULT_DB_PREFIX);
-  const starts = ['state.json', 'names.json', 'ipam.', 'data.db', '-netdata.db'].map(
+  const starts = ['lock', 'state.json', 'names.json', 'ipam.', 'data.db', '-netdata.db'].map(
     (end) => basename(DEFAULT_DB_PREFIX) + end,
   );
   let names: string[];
