@@ -141,10 +141,14 @@ if (verb === 'start') {
   if (rest[0] === 'mesh') goOn('bench/mesh.js', rest.slice(1));
   // `npm run bench -- ipam`: allocations per second and time to the first address, likewise.
   if (rest[0] === 'ipam') goOn('bench/ipam/hosts.js', rest.slice(1));
+  // `npm run bench -- rekey`: a change of keys under full load.
+  if (rest[0] === 'rekey') goOn('bench/rekey.js', rest.slice(1));
   goOn('bench/run.js', rest);
 } else if (verb === 'soak') {
   installTools({ ...RUN_TOOLS, ...TEST_TOOLS });
   installAndBuild();
+  // `npm run soak -- transfers`: long streams over a bad cable, by cipher and engine.
+  if (rest[0] === 'transfers') goOn('bench/soak/transfers.js', rest.slice(1));
   goOn('bench/soak.js', rest);
 } else if (verb === 'package') {
   installAndBuild();

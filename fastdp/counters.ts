@@ -20,6 +20,8 @@ export class Counters {
   framesInjected = 0;
   datagramsSealed = 0;
   datagramsOpened = 0;
+  /** Changes of the keys that this end seals with, of all connections. */
+  keyChanges = 0;
   /** Segment sizes of TCP connections lowered to what a path carries. */
   mssClamped = 0;
   /** BOUNDED by the neighbours seen since the topology last forgot them. */

@@ -131,8 +131,10 @@ export class DataPlane implements CrossingSink {
     if (this.#links.has(peering.connId)) return;
     const { connId } = peering;
     try {
-      const traffic = this.#counters.trafficOf(peering.remotePeer);
-      const modules = { traffic, aead: this.#aead, queue: this.#queue, board };
+      const counters = this.#counters;
+      const traffic = counters.trafficOf(peering.remotePeer);
+      const onKeyChange = (): void => void counters.keyChanges++;
+      const modules = { traffic, aead: this.#aead, onKeyChange, queue: this.#queue, board };
       this.#links.set(connId, new Link(peering, modules, this.#keyLimits));
     } catch (error) {
       const code = error instanceof DecodeError ? 'address-unsupported' : 'cipher-failed';
@@ -292,6 +294,7 @@ export class DataPlane implements CrossingSink {
       framesInjected,
       datagramsSealed,
       datagramsOpened,
+      keyChanges: this.#counters.keyChanges,
       macMoves: this.#macs.moves,
       mssClamped: this.#counters.mssClamped,
     };

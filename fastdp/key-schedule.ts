@@ -49,9 +49,15 @@ export interface KeyScheduleModules {
   readonly aead: AeadFactory;
 }
 
+export interface SendKeysModules extends KeyScheduleModules {
+  /** Called after each change, in the middle of sealing at times: it may only take note. */
+  readonly onKeyChange?: () => void;
+}
+
 export class SendKeys {
   readonly #limits: KeyLimits;
   readonly #aead: AeadFactory;
+  readonly #onKeyChange: () => void;
   readonly #chain: KeyChain;
   /** Upper half of every counter. */
   readonly #mark: number;
@@ -62,9 +68,10 @@ export class SendKeys {
   #rotateAtMs: number | null = null;
   #rotatedByCount = false;
 
-  constructor(options: ChainOptions, limits: KeyLimits, modules: KeyScheduleModules) {
+  constructor(options: ChainOptions, limits: KeyLimits, modules: SendKeysModules) {
     this.#limits = limits;
     this.#aead = modules.aead;
+    this.#onKeyChange = modules.onKeyChange ?? (() => {});
     this.#chain = new KeyChain(options);
     this.#mark = laneMark(options.lane ?? 0);
     this.#sealer = this.#makeSealer();
@@ -122,6 +129,7 @@ export class SendKeys {
     const old = this.#sealer;
     this.#sealer = this.#makeSealer();
     old.destroy();
+    this.#onKeyChange();
   }
 
   #makeSealer(): AeadSealer {

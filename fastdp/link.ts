@@ -29,6 +29,8 @@ export const NONCE_SEQUENCE_OFFSET = 16;
 export interface LinkModules {
   readonly traffic: Traffic;
   readonly aead: AeadFactory;
+  /** The keys that we seal with have changed. */
+  readonly onKeyChange?: () => void;
   /** Null with one thread, as is the board then. */
   readonly queue?: Queue | null;
   /** What the threads share about this link: memory made by `LinkBoard.createBuffer`. */

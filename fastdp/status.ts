@@ -29,6 +29,7 @@ export interface DataPlaneStatus {
   readonly framesInjected: number;
   readonly datagramsSealed: number;
   readonly datagramsOpened: number;
+  readonly keyChanges: number;
   readonly macMoves: number;
   readonly mssClamped: number;
 }

@@ -1,4 +1,5 @@
 /** What the mesh is told at its start, and what it asks of its runner. */
+import type { Clock } from '../core/clock.js';
 import type { Cidr } from '../core/ip.js';
 import type { Logger } from '../core/log.js';
 import type { PeerName } from '../core/peer-name.js';
@@ -33,6 +34,8 @@ export interface MeshOptions {
 
 export interface MeshModules {
   readonly random: Random;
+  /** For what work took, see RouteKeeper; times of inputs come with them. */
+  readonly clock?: Clock;
   /** Best first, e.g. fastdp before sleeve; not empty. The mesh sets their `onEvent`. */
   readonly overlays: readonly Overlay[];
   readonly log: Logger;

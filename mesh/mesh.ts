@@ -284,7 +284,9 @@ export class Mesh {
       overlays.setForwarding(tables);
       this.onPeersChanged();
     };
-    const routes = new RouteKeeper({ localPeer: name }, { topology, random, onRecalculated });
+    const { clock } = modules;
+    const routing = { topology, random, clock, onRecalculated };
+    const routes = new RouteKeeper({ localPeer: name }, routing);
     const gossip = new Gossip(
       { localPeer: name },
       {

@@ -3,7 +3,7 @@
  * recalculated some time after the first change (reference/wire-protocol.md 7). Gossip that must
  * be relayed does not wait for that: it asks for fresh tables, which are made then and there.
  */
-import type { Timeout } from '../core/clock.js';
+import type { Clock, Timeout } from '../core/clock.js';
 import type { PeerName } from '../core/peer-name.js';
 import type { Random } from '../core/random.js';
 import type { GossipRoutes } from './gossip.js';
@@ -18,13 +18,22 @@ export const MIN_RECALCULATION_GAP_MS = 25;
  * with a million links, which takes a third of a second, new tables come once a second.
  */
 const COST_PER_PAUSE_MS = 2_000;
-/** Links walked over for broadcasts of ever new sources: a stock of them, and how it fills up. */
-const WALK_STOCK = 40_000_000;
-const WALK_LINKS_PER_MS = 100_000;
+/** The same by the time it took, as a busy or slow machine may take longer than its steps tell. */
+const PAUSE_PER_WORK = 3;
+/**
+ * What finding the way of broadcasts of ever new sources may take: milliseconds at once, and the
+ * share of a processor that they grow again by.
+ */
+const WALK_STOCK_MS = 250;
+const WALK_SHARE = 0.1;
+/** Without a clock a walk counts by the links of the topology. A slow processor does so many. */
+const WALK_LINKS_PER_MS = 20_000;
 
 export interface RouteKeeperModules {
   readonly topology: TopologyView;
   readonly random: Random;
+  /** Charges work what it really took; estimates stand in for it unless given. */
+  readonly clock?: Clock | undefined;
   /** New tables for the data path. */
   readonly onRecalculated: (tables: ForwardingTables) => void;
 }
@@ -36,8 +45,11 @@ export class RouteKeeper {
   #dueMs: number | null = null;
   #lastMs = Number.NEGATIVE_INFINITY;
   #recalculations = 0;
-  #walkStock = WALK_STOCK;
-  #walkStockMs = Number.NEGATIVE_INFINITY;
+  /** Of the last recalculation; 0 without a clock. */
+  #tookMs = 0;
+  /** May be in debt by what the last walk took. */
+  #walkStockMs = WALK_STOCK_MS;
+  #walkStockAtMs = Number.NEGATIVE_INFINITY;
   #walksRefused = 0;
 
   constructor(options: { readonly localPeer: PeerName }, modules: RouteKeeperModules) {
@@ -79,7 +91,7 @@ export class RouteKeeper {
     const routes = this.#routes;
     return {
       unicastHop: (destination) => routes.unicastAll.get(destination),
-      broadcastHops: (source) => (this.#mayWalk(source, nowMs) ? routes.broadcastAll(source) : []),
+      broadcastHops: (source) => this.#broadcastHops(source, nowMs),
       randomNeighbours: (exclude) => routes.randomNeighbours(exclude, this.#modules.random),
     };
   }
@@ -93,26 +105,34 @@ export class RouteKeeper {
   }
 
   /** Each new source costs a walk through the topology, and a peer may name thousands. */
-  #mayWalk(source: PeerName, nowMs: number): boolean {
+  #broadcastHops(source: PeerName, nowMs: number): readonly PeerName[] {
     const routes = this.#routes;
-    if (routes.knowsBroadcastAll(source)) return true;
-    const filled = this.#walkStock + (nowMs - this.#walkStockMs) * WALK_LINKS_PER_MS;
-    this.#walkStock = Math.min(WALK_STOCK, filled);
-    this.#walkStockMs = nowMs;
-    if (this.#walkStock < routes.linkCount) {
+    if (routes.knowsBroadcastAll(source)) return routes.broadcastAll(source);
+    const filled = this.#walkStockMs + (nowMs - this.#walkStockAtMs) * WALK_SHARE;
+    this.#walkStockMs = Math.min(WALK_STOCK_MS, filled);
+    this.#walkStockAtMs = nowMs;
+    if (this.#walkStockMs <= 0) {
       this.#walksRefused++;
-      return false;
+      return [];
     }
-    this.#walkStock -= routes.linkCount;
-    return true;
+    const { clock } = this.#modules;
+    const startedMs = clock?.nowMs() ?? 0;
+    const hops = routes.broadcastAll(source);
+    const tookMs = clock ? clock.nowMs() - startedMs : routes.linkCount / WALK_LINKS_PER_MS;
+    this.#walkStockMs -= tookMs;
+    return hops;
   }
 
   #gapMs(): number {
-    return Math.floor(this.#routes.cost / COST_PER_PAUSE_MS);
+    const estimateMs = Math.floor(this.#routes.cost / COST_PER_PAUSE_MS);
+    // What little work took says more about the machine than about the work.
+    if (estimateMs < MIN_RECALCULATION_GAP_MS) return estimateMs;
+    return Math.max(estimateMs, Math.ceil(this.#tookMs * PAUSE_PER_WORK));
   }
 
   #recalculate(nowMs: number): void {
-    const { topology, onRecalculated } = this.#modules;
+    const { topology, onRecalculated, clock } = this.#modules;
+    const startedMs = clock?.nowMs() ?? 0;
     this.#dueMs = null;
     this.#lastMs = nowMs;
     this.#recalculations++;
@@ -122,5 +142,6 @@ export class RouteKeeper {
       unicast: this.#routes.unicast,
       broadcast: this.#routes.broadcast,
     });
+    this.#tookMs = clock ? clock.nowMs() - startedMs : 0;
   }
 }

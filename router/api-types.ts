@@ -9,6 +9,11 @@ export const DEFAULT_HTTP_ADDRESS = '127.0.0.1:6784';
 export const DEFAULT_STATUS_ADDRESS = '127.0.0.1:6782';
 /** Root-only twin of the control listener; the command line prefers it. */
 export const DEFAULT_SOCKET_PATH = '/run/weave/weave.sock';
+/** Of `weaver` when another router has taken its place, so that a supervisor does not start it. */
+export const HANDED_OVER_EXIT_CODE = 4;
+/** What `weaver` tells a parent that gave it a channel (IPC of Node), once all parts are started. */
+export const READY_MESSAGE = 'ready';
+
 export const DEFAULT_CONFIG_PATH = '/etc/weave/weave.yaml';
 /** Stored state is this with `state.json` and `ipam.json` …, the original's `data.db`. */
 export const DEFAULT_DB_PREFIX = '/var/lib/weave/weave';
@@ -260,6 +265,7 @@ export interface ReportExtras {
     readonly FramesInjected: number;
     readonly DatagramsSealed: number;
     readonly DatagramsOpened: number;
+    readonly KeyChanges: number;
     readonly MacMoves: number;
     readonly MssClamped: number;
     /** `io_uring` or `syscalls`, and why. */

@@ -16,6 +16,7 @@ import { formatPeerName, type PeerName } from '../core/peer-name.js';
 import { randomBelow } from '../core/random.js';
 import type { DeviceEvent } from '../fastdp/io/messages.js';
 import { SleeveOverlay } from '../fastdp/io/sleeve-overlay.js';
+import { KEY_LIMITS } from '../fastdp/key-schedule.js';
 import { MeshRunner } from '../mesh/io/runner.js';
 import { Tcp } from '../mesh/io/tcp.js';
 import { Mesh } from '../mesh/mesh.js';
@@ -37,6 +38,7 @@ import { readSystemIds } from './io/local-files.js';
 import { QuietCollection } from './io/quiet-collection.js';
 import { ServiceManager } from './io/service-manager.js';
 import { StateStore } from './io/state-store.js';
+import { TakeOver } from './io/take-over.js';
 import { preferControlThread } from './io/thread-priority.js';
 import { UnresolvedTargets } from './io/unresolved-targets.js';
 import { checkOverlap, IpamPart, type IpamPartModules } from './ipam-part.js';
@@ -50,6 +52,8 @@ export interface RouterModules {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The user asked for an end, or a part that nothing works without is gone (`fault`). */
   readonly onEnd: (fault: string | null) => void;
+  /** Another router takes our place on this host. */
+  readonly onHandOver: () => void;
 }
 
 /** Peers to be called at the start, and whether the mesh knows of them yet. */
@@ -109,10 +113,15 @@ export class Router {
     const { log } = this.#modules;
     for (const peer of config.peers) parseTargetAddress(peer);
     const { dbPrefix, name: ownName, ipam } = config;
+    const takeOver = new TakeOver(config, { clock: systemClock, log });
+    // Released last: whoever gets the lock finds all state written.
+    this.#undo.push(() => takeOver.release());
+    await takeOver.begin();
     const universe = ipam?.universe ?? null;
     const imported = { store: this.#store, random: systemRandom, log };
     await importOriginal({ dbPrefix, name: ownName, universe }, imported);
-    const state = this.#store.load();
+    // Of a router that still runs, this says name and exposures; it is read again after its end.
+    this.#store.load();
     const { procPath, engineSockets } = config;
     const hostModules = createHostModules({ procPath, engineSockets }, log);
     const name = await this.#chooseName(hostModules);
@@ -122,7 +131,13 @@ export class Router {
     // The largest library loads while this thread would only wait for the tools of the next step.
     const apiModule = import('./api/server.js');
     // Refuses if another router has the bridge, before it changes anything.
-    const overlay = await this.#startOverlay(name, host, host.setUp());
+    const overlay = await this.#startOverlay(name, host, async () => {
+      await apiModule;
+      await takeOver.finish();
+      this.#store.load();
+      await host.setUp();
+    });
+    const { state } = this.#store;
     const targets = chooseStartTargets({
       given: config.peers,
       resume: config.resume,
@@ -180,11 +195,11 @@ export class Router {
     );
   }
 
-  /** @param bridgeReady the TAP device must not be opened before. */
+  /** @param bridgeReady prepares the host; the TAP device must not be opened before. */
   async #startOverlay(
     name: PeerName,
     host: HostNetwork,
-    bridgeReady: Promise<void>,
+    bridgeReady: () => Promise<void>,
   ): Promise<SleeveOverlay> {
     const { config } = this.#loaded;
     const { log } = this.#modules;
@@ -194,9 +209,12 @@ export class Router {
         port: config.port,
         address: config.host === null ? 0 : parseIpv4(config.host),
         tapName: DEFAULT_TAP_NAME,
+        // With its place in the bridge, whatever the router does.
+        persistTap: true,
         offloads: config.offloads,
         queues: config.queues,
         busyPoll: config.busyPoll,
+        keyLimits: { ...KEY_LIMITS, intervalMs: config.rekeyIntervalMs },
       },
       { log, openAfter: bridgeReady },
     );
@@ -236,7 +254,7 @@ export class Router {
         ciphers: config.ciphers,
         extraFeatures: { Software: `weave-net/${version}` },
       },
-      { random: systemRandom, overlays: [overlay], log },
+      { random: systemRandom, clock: systemClock, overlays: [overlay], log },
     );
     const onTargetsChanged = (texts: readonly string[]): void =>
       this.#store.update({ targets: [...texts] });
@@ -301,7 +319,7 @@ export class Router {
     >,
   ): Promise<RouterControl> {
     const { config } = this.#loaded;
-    const { log, version, onEnd } = this.#modules;
+    const { log, version, onEnd, onHandOver } = this.#modules;
     const apiCounters = new ApiCounters();
     const control = new RouterControl(
       { config, version, pid: process.pid },
@@ -317,6 +335,7 @@ export class Router {
           if (control.ready()) this.#store.update({ started: false });
           onEnd(null);
         },
+        onHandOver,
       },
     );
     await parts.cni.start(control);

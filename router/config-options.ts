@@ -17,6 +17,7 @@ import {
   DEFAULT_SOCKET_PATH,
   DEFAULT_STATUS_ADDRESS,
 } from './api-types.js';
+import { DEFAULT_REKEY_INTERVAL, parseRekeyInterval } from './data-plane-options.js';
 import {
   DEFAULT_DNS_DOMAIN,
   MAX_DNS_TTL_S,
@@ -134,6 +135,7 @@ export const optionSchemas = {
   help: onOff,
   'print-peer-name': onOff,
   'check-config': onOff,
+  'take-over': onOff,
   config: path,
   host: text('an IPv4 address or nothing', (value) => {
     if (value !== '') parseIpv4(value);
@@ -176,6 +178,7 @@ export const optionSchemas = {
   'no-vnet-hdr': onOff,
   'no-uring': onOff,
   'fastdp-queues': integer(1, MAX_QUEUES),
+  'rekey-interval': checked(parseRekeyInterval),
   'no-busy-poll': onOff,
   'no-fastdp': onOff,
   'no-bridged-fastdp': onOff,
@@ -230,6 +233,7 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
   'print-peer-name': flag('print the name this router would use'),
   config: value(DEFAULT_CONFIG_PATH, 'configuration file', 'WEAVE_CONFIG'),
   'check-config': flag('check options and configuration file, start nothing'),
+  'take-over': flag('replace the router that runs on this host, at the last moment'),
   host: value('', 'address to bind for peers (all)'),
   port: value(String(BASE_PORT), 'TCP control and UDP data port', 'WEAVE_PORT'),
   'min-protocol-version': value('1', 'oldest protocol version to speak'),
@@ -262,6 +266,11 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
   ),
   'no-uring': flag('plain system calls instead of io_uring', 'WEAVE_NO_URING'),
   'fastdp-queues': value('1', 'threads and device queues for data', 'WEAVE_FASTDP_QUEUES'),
+  'rekey-interval': value(
+    DEFAULT_REKEY_INTERVAL,
+    'how often keys for data change at least',
+    'WEAVE_REKEY_INTERVAL',
+  ),
   'no-busy-poll': flag(
     'sleep at once when no packet waits: less processor time, longer round trips',
     'WEAVE_NO_BUSY_POLL',

@@ -46,9 +46,13 @@ export interface RouterConfig {
   readonly offloads: OffloadSwitches;
   /** Threads of the data plane. */
   readonly queues: number;
+  /** Between changes of keys for data. */
+  readonly rekeyIntervalMs: number;
   readonly busyPoll: boolean;
   readonly discovery: boolean;
   readonly resume: boolean;
+  /** Take the host over from the router that runs. */
+  readonly takeOver: boolean;
   /** 0 is no limit. */
   readonly connLimit: number;
   /** As given, `host[:port]`. */
@@ -281,9 +285,11 @@ function buildConfig(
       noUring: values['no-uring'],
     }),
     queues: values['fastdp-queues'],
+    rekeyIntervalMs: values['rekey-interval'],
     busyPoll: !values['no-busy-poll'],
     discovery: !values['no-discovery'],
     resume: values.resume,
+    takeOver: values['take-over'],
     connLimit: values['conn-limit'],
     peers: Object.freeze([...peers]),
     http: values['http-addr'],

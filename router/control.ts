@@ -9,6 +9,7 @@ import type { RecordData } from '../dns/record-data.js';
 import type { OwnedAddresses } from '../ipam/interfaces.js';
 import type { CniReply, CniRequest } from '../k8s/cni/protocol.js';
 import type { AttachmentView, ExposureView, Report } from './api-types.js';
+import type { Health } from './readiness.js';
 
 export interface AttachOptions {
   readonly multicastRoute: boolean;
@@ -28,6 +29,8 @@ export interface CallOptions {
 export interface Control {
   /** False while parts are starting: status pages answer 503 with the same body. */
   ready(): boolean;
+  /** What `/readyz` and `/livez` answer. */
+  readonly health: { ready(): Promise<Health>; live(): Health };
   report(): Promise<Report>;
   /** Prometheus text format 0.0.4. */
   metrics(): Promise<string>;
@@ -77,6 +80,8 @@ export interface Control {
   reset(): Promise<void>;
   /** Asks for an orderly end of the process, after the present answer is out. */
   stop(): void;
+  /** The same, for a router that starts beside this one and takes its place. */
+  handOver(): void;
 }
 
 export interface AddNameOptions {

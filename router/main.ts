@@ -8,6 +8,7 @@ import { errorCode, errorText } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { formatPeerName } from '../core/peer-name.js';
 import { systemRandom } from '../sys/random.js';
+import { HANDED_OVER_EXIT_CODE, READY_MESSAGE } from './api-types.js';
 import { choosePeerName } from './choose-peer-name.js';
 import { interpretStart, type LoadedConfig } from './config.js';
 import { concealSecrets, type GivenSecrets } from './io/conceal.js';
@@ -56,11 +57,17 @@ async function run(loaded: LoadedConfig, given: GivenSecrets, version: string): 
       else log.error('ending', { code: 'part-lost', error: fault });
       end(fault === null ? 0 : 1);
     },
+    onHandOver: () => {
+      log.info('stopping, another router takes over');
+      end(HANDED_OVER_EXIT_CODE);
+    },
   });
   handleSignals(log, end);
   try {
     await router.start();
     log.info('ready');
+    // To a supervisor that started us with a channel: another router may answer at our addresses.
+    process.send?.(READY_MESSAGE);
   } catch (error) {
     log.error('the router could not start', {
       code: errorCode(error),

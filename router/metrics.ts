@@ -250,6 +250,7 @@ export class RouterMetrics {
       ['weave_frames_injected_total', 'Frames given to the bridge.', (p) => p.FramesInjected],
       ['weave_seals_total', 'Datagrams sealed.', (p) => p.DatagramsSealed],
       ['weave_opens_total', 'Datagrams opened.', (p) => p.DatagramsOpened],
+      ['weave_key_changes_total', 'Changes of the keys that seal data.', (p) => p.KeyChanges],
       ['weave_mss_clamped_total', 'TCP segment sizes lowered to a path.', (p) => p.MssClamped],
       ['weave_mac_moves_total', 'MAC addresses seen at another place.', (p) => p.MacMoves],
     ];

@@ -247,6 +247,7 @@ function buildExtras(input: ReportInput): ReportExtras {
             FramesInjected: dataPlane.framesInjected,
             DatagramsSealed: dataPlane.datagramsSealed,
             DatagramsOpened: dataPlane.datagramsOpened,
+            KeyChanges: dataPlane.keyChanges,
             MacMoves: dataPlane.macMoves,
             MssClamped: dataPlane.mssClamped,
             ...reportOffloads(input.offloads ?? []),

@@ -23,10 +23,12 @@ import type {
 import type { DnsPart } from './dns-part.js';
 import type { HostNetwork } from './host/host-network.js';
 import { removeOriginal } from './io/import-original.js';
+import { probeDevice } from './io/probe-device.js';
 import type { StateStore } from './io/state-store.js';
 import type { UnresolvedTargets } from './io/unresolved-targets.js';
 import type { IpamPart } from './ipam-part.js';
 import type { RouterMetrics } from './metrics.js';
+import { Readiness } from './readiness.js';
 import { buildReport } from './report.js';
 import { dnsWarnings } from './report-dns.js';
 import { ipamWarnings } from './report-ipam.js';
@@ -58,18 +60,28 @@ export interface RouterControlModules {
   readonly apiCounters: ApiCounters;
   /** The user asked for an end of the process. */
   readonly onStop: () => void;
+  /** Another router takes our place. */
+  readonly onHandOver: () => void;
 }
 
 export class RouterControl implements Control {
   readonly #options: RouterControlOptions;
   readonly #modules: RouterControlModules;
   readonly #addressing: Addressing;
+  readonly health: Readiness;
   #isReady = false;
 
   constructor(options: RouterControlOptions, modules: RouterControlModules) {
     this.#options = options;
     this.#modules = modules;
     this.#addressing = new Addressing(modules);
+    const { mesh, overlay } = modules;
+    this.health = new Readiness({
+      started: () => this.#isReady,
+      mesh: () => mesh.status(),
+      loopAgeMs: () => overlay.loopAgeMs(),
+      probeDevice: () => probeDevice(overlay),
+    });
   }
 
   get ipam(): IpamControl | null {
@@ -216,6 +228,10 @@ export class RouterControl implements Control {
 
   stop(): void {
     this.#modules.onStop();
+  }
+
+  handOver(): void {
+    this.#modules.onHandOver();
   }
 
   #saveExposures(): void {

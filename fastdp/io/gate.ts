@@ -5,13 +5,15 @@
 const SHUT = 0;
 const OPEN = 1;
 const CANCELLED = 2;
+const STATE = 0;
+const ARRIVED = 1;
 
 export class Gate {
   readonly buffer: SharedArrayBuffer;
   readonly #state: Int32Array;
 
   /** @param buffer of the other thread's gate. */
-  constructor(buffer = new SharedArrayBuffer(4)) {
+  constructor(buffer = new SharedArrayBuffer(8)) {
     this.buffer = buffer;
     this.#state = new Int32Array(buffer);
   }
@@ -25,14 +27,20 @@ export class Gate {
     this.#set(CANCELLED);
   }
 
+  /** Whether the other thread has come so far that it only waits, or did. */
+  get arrived(): boolean {
+    return Atomics.load(this.#state, ARRIVED) !== 0;
+  }
+
   /** Blocks this thread; not for the main one. @returns false if there is nothing to wait for. */
   pass(): boolean {
-    Atomics.wait(this.#state, 0, SHUT);
-    return Atomics.load(this.#state, 0) === OPEN;
+    Atomics.store(this.#state, ARRIVED, 1);
+    Atomics.wait(this.#state, STATE, SHUT);
+    return Atomics.load(this.#state, STATE) === OPEN;
   }
 
   #set(state: number): void {
-    Atomics.store(this.#state, 0, state);
-    Atomics.notify(this.#state, 0);
+    Atomics.store(this.#state, STATE, state);
+    Atomics.notify(this.#state, STATE);
   }
 }

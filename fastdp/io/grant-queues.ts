@@ -8,10 +8,8 @@ import type { Offloads } from './offloads.js';
 export function grantQueues(options: SleeveOptions, offloads: Offloads, log: Logger): number {
   const { queues = 1, tapName: name } = options;
   if (queues === 1) return 1;
-  const tap = Tap.open({ name, offloads: offloads.enabled('tap-checksum'), multiQueue: true });
-  const { multiQueue } = tap;
-  tap.close();
-  if (!multiQueue) {
+  // The device of an earlier run with one queue is of the other kind: it is made anew.
+  if (!isMultiQueue(name, offloads) && !isMultiQueue(name, offloads)) {
     log.warn('one queue instead of several: delete the device, or make it with multi_queue', {
       device: name,
       wanted: queues,
@@ -25,4 +23,15 @@ export function grantQueues(options: SleeveOptions, offloads: Offloads, log: Log
     '--fastdp-queues: the kernel would join what is for several threads',
   );
   return queues;
+}
+
+/** A device that stays without a process but can have one queue only is deleted. */
+function isMultiQueue(name: string, offloads: Offloads): boolean {
+  const tap = Tap.open({ name, offloads: offloads.enabled('tap-checksum'), multiQueue: true });
+  try {
+    if (!tap.multiQueue) tap.setPersist(false);
+    return tap.multiQueue;
+  } finally {
+    tap.close();
+  }
 }

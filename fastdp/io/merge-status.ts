@@ -21,6 +21,7 @@ export function mergeStatus(statuses: readonly [SleeveStatus, ...SleeveStatus[]]
     framesInjected: sum(({ framesInjected }) => framesInjected),
     datagramsSealed: sum(({ datagramsSealed }) => datagramsSealed),
     datagramsOpened: sum(({ datagramsOpened }) => datagramsOpened),
+    keyChanges: sum(({ keyChanges }) => keyChanges),
     mssClamped: sum(({ mssClamped }) => mssClamped),
     io: Object.fromEntries(ioKeys.map((key) => [key, sum(({ io }) => io[key])])) as Record<
       keyof IoCounters,

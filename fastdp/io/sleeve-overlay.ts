@@ -23,6 +23,8 @@ import type { Command, DeviceEvent, Report, SleeveOptions, SleeveStatus } from '
 const STATUS_TIMEOUT_MS = 3000;
 /** The loop notices `close` at its next round; beyond this it is ended by force. */
 const CLOSE_TIMEOUT_MS = 2000;
+/** A thread takes some hundred milliseconds to load. */
+const LOADED_POLL_MS = 5;
 /** Requests of status that wait at the same time. */
 const MAX_STATUS_REQUESTS = 64;
 
@@ -113,19 +115,22 @@ export class SleeveOverlay implements Overlay {
 
   /**
    * Opens device and sockets in a new thread, or several.
-   * @param modules.openAfter the thread starts at once, but opens them only when this resolves.
+   * @param modules.openAfter the thread starts at once, but opens them only when this resolves. A
+   *   function is called when the thread has loaded everything and would open them.
    * @throws {WeaveError} `udp-port-in-use`, or an errno name with a sentence for the user, e.g.
    *   that /dev/net/tun is missing. Nothing stays open then.
    */
   static async start(
     options: SleeveOptions,
-    modules: { readonly log: Logger; readonly openAfter?: Promise<void> },
+    modules: { readonly log: Logger; readonly openAfter?: Promise<void> | (() => Promise<void>) },
   ): Promise<SleeveOverlay> {
     const overlay = new SleeveOverlay(options, modules.log);
     const started = new Promise<void>((resolve, reject) => {
       overlay.#settleStart = { resolve, reject };
     });
-    const allowed = (modules.openAfter ?? Promise.resolve()).then(
+    const { openAfter = Promise.resolve() } = modules;
+    const awaited = typeof openAfter === 'function' ? overlay.#whenLoaded(openAfter) : openAfter;
+    const allowed = awaited.then(
       () => overlay.#threads[0]?.gate.open(),
       (error: unknown) => {
         overlay.#threads[0]?.gate.cancel();
@@ -139,6 +144,15 @@ export class SleeveOverlay implements Overlay {
       overlay.#closeThreads();
       throw error;
     }
+  }
+
+  /** A thread that fails while it loads ends the start by itself; `next` is not called then. */
+  async #whenLoaded(next: () => Promise<void>): Promise<void> {
+    while (this.#threads[0]?.gate.arrived !== true) {
+      if (this.#state !== 'starting') throw this.#endedError();
+      await new Promise((resolve) => setTimeout(resolve, LOADED_POLL_MS));
+    }
+    await next();
   }
 
   /** Name of the TAP device. */

@@ -108,7 +108,11 @@ function makeRequest(
   if ((command === 'ADD' || command === 'CHECK') && !netns.startsWith('/')) {
     throw missing('CNI_NETNS', 'the path of a network namespace');
   }
-  return { plugin, command: command as Command, containerId, netns, ifName, config };
+  // What a verb has no use for is nobody's business, checked or not.
+  const attachment = hasAttachment
+    ? { containerId, netns, ifName }
+    : { containerId: '', netns: '', ifName: '' };
+  return { plugin, command: command as Command, ...attachment, config };
 }
 
 async function perform(

@@ -9,6 +9,7 @@ import { formatCidr, parseCidr } from '../../core/ip.js';
 import { parseHostName } from '../../dns/domain-name.js';
 import type { Control } from '../control.js';
 import { runTemplate } from '../go-template.js';
+import type { Health } from '../readiness.js';
 import { reportJson } from '../report-json.js';
 import { statusPage, statusPages } from '../status-pages.js';
 import {
@@ -58,11 +59,30 @@ export function metricsRoutes(control: Control): Route[] {
   ];
 }
 
+/** For probes of orchestrators; the text says why not. */
+function healthRoutes({ health }: Control): Route[] {
+  const answer = (reply: FastifyReply, { ok, text }: Health) =>
+    sendText(reply, ok ? 200 : 503, `${text}\n`);
+  return [
+    {
+      method: 'GET',
+      path: '/readyz',
+      handle: async (_request, reply) => answer(reply, await health.ready()),
+    },
+    {
+      method: 'GET',
+      path: '/livez',
+      handle: async (_request, reply) => answer(reply, health.live()),
+    },
+  ];
+}
+
 /** Read-only. */
 export function statusRoutes(control: Control): Route[] {
   const statusCode = (): number => (control.ready() ? 200 : 503);
   return [
     ...metricsRoutes(control),
+    ...healthRoutes(control),
     {
       method: 'GET',
       path: '/status',
@@ -129,6 +149,14 @@ export function controlRoutes(control: Control): Route[] {
       path: '/stop',
       handle: async (_request, reply) => {
         reply.raw.once('close', () => control.stop());
+        return sendText(reply, 202, '');
+      },
+    },
+    {
+      method: 'POST',
+      path: '/hand-over',
+      handle: async (_request, reply) => {
+        reply.raw.once('close', () => control.handOver());
         return sendText(reply, 202, '');
       },
     },

@@ -6,9 +6,7 @@
 import { errorCode } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
 import { sdNotify } from '../../sys/sd-notify.js';
-
-/** The data plane's loop wakes up every second at least; this long without is a hang. */
-const MAX_LOOP_AGE_MS = 10_000;
+import { MAX_LOOP_AGE_MS } from '../readiness.js';
 
 export interface ServiceManagerOptions {
   /** NOTIFY_SOCKET; undefined or empty: not under a service manager. */

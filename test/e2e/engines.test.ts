@@ -4,7 +4,7 @@
  *
  *   w1 10.40.0.1 ── [h1] ══ loses 1 %, reorders 2 % ══ [h2] ── 10.40.0.2 w2
  *
- * WEAVE_TRANSFER_BYTES sets the length of each TCP stream.
+ * WEAVE_TRANSFER_BYTES sets the length of each TCP stream; `npm run soak -- transfers` sends more.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -14,38 +14,20 @@ import type { Host } from '../support/lab-host.js';
 import { badlyCabledHosts } from '../support/lab-topologies.js';
 import type { Workload } from '../support/lab-workload.js';
 import { requireNetns, requireTool, requireTun } from '../support/requirements.js';
+import {
+  BAD_CABLE,
+  CIPHERS,
+  dataPlaneOf,
+  ENGINES,
+  transfer,
+  transferLimitMs,
+} from '../support/transfers.js';
 import { vlanPing } from '../support/vlan-ping.js';
 import { waitFor } from '../support/wait.js';
 
 const TRANSFER_BYTES = Number(process.env['WEAVE_TRANSFER_BYTES'] ?? 16 * 1024 ** 2);
-const TRANSFER_LIMIT_MS = 60_000 + Math.ceil(TRANSFER_BYTES / 1000);
+const TRANSFER_LIMIT_MS = transferLimitMs(TRANSFER_BYTES);
 const TOOLS = ['nft', 'ping', 'tcpdump', 'socat'];
-
-const CIPHERS = {
-  nacl: { password: PASSWORD, args: ['--cipher', 'nacl'] },
-  'aes-256-gcm': { password: PASSWORD, args: ['--cipher', 'aes-256-gcm'] },
-  plain: { args: [] },
-} as const;
-
-const ENGINES: Readonly<Record<string, readonly string[]>> = {
-  io_uring: [],
-  syscalls: ['--no-uring'],
-  'two threads': ['--fastdp-queues', '2'],
-  'no offloads': ['--no-uring', '--no-gso', '--no-gro', '--no-vnet-hdr'],
-};
-
-interface DataPlane {
-  readonly Engine: string;
-  readonly EngineReason: string;
-  readonly Queues: readonly unknown[];
-  readonly Offloads: readonly { readonly Name: string; readonly Enabled: boolean }[];
-  readonly Drops: Readonly<Record<string, number>>;
-}
-
-async function dataPlaneOf(host: Host): Promise<DataPlane> {
-  const report = (await host.report()) as unknown as { WeaveNet: { DataPlane: DataPlane } };
-  return report.WeaveNet.DataPlane;
-}
 
 /** The status says what is in use; in a kernel without io_uring the first is the second engine. */
 async function checkEngine(t: TestContext, host: Host, engine: string): Promise<void> {
@@ -64,13 +46,10 @@ async function checkEngine(t: TestContext, host: Host, engine: string): Promise<
   assert.ok(body.includes(`weave_offload_enabled{offload="udp-segment"} ${isOff ? 0 : 1}\n`), body);
 }
 
-type Stream = { bytes: number; sha256: string };
-
-async function transfer(from: Workload, to: Workload, port: string): Promise<void> {
-  const receiving = to.agentResult<Stream>(TRANSFER_LIMIT_MS, 'receive', port);
-  const args = [to.address, port, `${TRANSFER_BYTES}`];
-  const sent = await from.agentResult<Stream>(TRANSFER_LIMIT_MS, 'send', ...args);
-  assert.deepEqual(await receiving, { bytes: TRANSFER_BYTES, sha256: sent.sha256 });
+async function checkTransfer(from: Workload, to: Workload, port: string): Promise<void> {
+  const options = { port, bytes: TRANSFER_BYTES, limitMs: TRANSFER_LIMIT_MS };
+  const { sent, received } = await transfer(from, to, options);
+  assert.deepEqual(received, { bytes: TRANSFER_BYTES, sha256: sent.sha256 });
 }
 
 async function echoSizes(from: Workload, host: string, range: readonly number[]): Promise<void> {
@@ -82,7 +61,7 @@ async function echoSizes(from: Workload, host: string, range: readonly number[])
 
 async function exercise(t: TestContext, w1: Workload, w2: Workload): Promise<void> {
   await waitFor('first answer', 10_000, () => w1.reaches(w2.address));
-  await Promise.all([transfer(w1, w2, '5001'), transfer(w2, w1, '5002')]);
+  await Promise.all([checkTransfer(w1, w2, '5001'), checkTransfer(w2, w1, '5002')]);
   w2.agent('echo', '5010');
   await echoSizes(w1, w2.address, [1, 9000, 61]);
   await echoSizes(w1, w2.address, [1300, 1420, 1]);
@@ -94,16 +73,16 @@ async function exercise(t: TestContext, w1: Workload, w2: Workload): Promise<voi
   await vlanPing(t, w1, w2);
 }
 
-for (const [cipher, options] of Object.entries(CIPHERS)) {
+for (const [cipher, { sealed, args }] of Object.entries(CIPHERS)) {
   for (const [index, [engine, engineArgs]] of Object.entries(ENGINES).entries()) {
     test(`a bad cable with ${cipher}, ${engine}`, async (t) => {
       if (!requireTun(t) || !requireNetns(t)) return;
       if (!TOOLS.every((tool) => requireTool(t, tool))) return;
       const lab = Lab.forTest(t);
       await lab.explain(t, async () => {
-        const faults = { seed: index + 1, lossPercent: 1, reorderPercent: 2 };
-        const hosts = await badlyCabledHosts(lab, faults);
-        await startMesh(hosts, { ...options, args: [...options.args, ...engineArgs] });
+        const hosts = await badlyCabledHosts(lab, { seed: index + 1, ...BAD_CABLE });
+        const password = sealed ? { password: PASSWORD } : {};
+        await startMesh(hosts, { ...password, args: [...args, ...engineArgs] });
         const [w1, w2] = (await attachOneEach(hosts)) as [Workload, Workload];
         for (const host of hosts) await checkEngine(t, host, engine);
         await exercise(t, w1, w2);

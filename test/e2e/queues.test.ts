@@ -161,7 +161,7 @@ e2e('several threads: frames for a third host are relayed in order', [], async (
   await checkOrder(w3, w1);
 });
 
-e2e('a device with a single queue gives a warning and one thread', [], async (lab) => {
+e2e('a device of an earlier run with a single queue is made anew', [], async (lab) => {
   const hosts = switchedHosts(lab, 2).hosts as [Host, Host];
   const [h1, h2] = hosts;
   lab.ip(h1.netns, ['tuntap add vethwe-tap mode tap']);
@@ -170,11 +170,9 @@ e2e('a device with a single queue gives a warning and one thread', [], async (la
   await waitFullMesh(hosts);
   const [w1, w2] = (await attachOneEach(hosts)) as [Workload, Workload];
   await waitFor('first answer', 10_000, () => w1.reaches(w2.address));
-  assert.equal((await dataPlaneOf(h1)).Queues.length, 1);
-  assert.equal((await dataPlaneOf(h2)).Queues.length, 3);
+  const counts = await Promise.all(hosts.map(async (host) => (await dataPlaneOf(host)).Queues));
+  assert.ok((counts[0]?.length ?? 0) > 1, 'several queues');
+  assert.ok((counts[1]?.length ?? 0) > 1);
   const log = readFileSync((h1.router as BackgroundProcess).logPath, 'utf8');
-  assert.match(
-    log,
-    /WARN.*one queue instead of several: delete the device.*device=vethwe-tap wanted=2/,
-  );
+  assert.doesNotMatch(log, /one queue instead of several/);
 });

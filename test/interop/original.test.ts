@@ -14,6 +14,7 @@ import { type Host, ownRouter, type RouterKind, type RouterOptions } from '../su
 import { switchedHosts } from '../support/lab-topologies.js';
 import { Workload } from '../support/lab-workload.js';
 import { REAL_ROUTER_VARIABLE, realRouter } from '../support/real-router.js';
+import { dataPlaneOf, transfer } from '../support/transfers.js';
 import { holdFor, waitFor } from '../support/wait.js';
 
 const binary = process.env[REAL_ROUTER_VARIABLE] ?? '';
@@ -36,17 +37,27 @@ function interop(name: string, body: (lab: Lab) => Promise<void>): void {
 
 const kindName = (kind: RouterKind): string => (kind === ours ? 'ours' : 'original');
 
-/** The options of one scenario; only ours can be held at an older protocol version. */
-function optionsFor(host: Host, password: string | null, version: number): RouterOptions {
-  const args = host.kind === ours ? ['--max-protocol-version', `${version}`] : [];
-  return { args, ...(password === null ? {} : { password }) };
+interface Scenario {
+  readonly password: string | null;
+  readonly version: number;
+  /** Hosts that do not see each other. */
+  readonly apart?: readonly [number, number];
+  /** Of our data planes. */
+  readonly threads?: number;
 }
 
-/** Starts the routers; each dials all before it. Hosts in `apart` do not see each other. */
+/** The options of one scenario; only ours can be held at an older protocol version. */
+function optionsFor(host: Host, scenario: Scenario): RouterOptions {
+  const { password, version, threads = 1 } = scenario;
+  const own = ['--max-protocol-version', `${version}`, '--fastdp-queues', `${threads}`];
+  return { args: host.kind === ours ? own : [], ...(password === null ? {} : { password }) };
+}
+
+/** Starts the routers; each dials all before it. */
 async function startAll(
   lab: Lab,
   kinds: readonly RouterKind[],
-  scenario: { password: string | null; version: number; apart?: readonly [number, number] },
+  scenario: Scenario,
 ): Promise<{ hosts: Host[]; workloads: Workload[] }> {
   const { hosts } = switchedHosts(lab, kinds.length, { kinds });
   const apart = scenario.apart?.map((index) => hosts[index] as Host) ?? [];
@@ -57,7 +68,7 @@ async function startAll(
   const seesEachOther = (a: Host, b: Host): boolean => !(apart.includes(a) && apart.includes(b));
   for (const [index, host] of hosts.entries()) {
     const before = hosts.slice(0, index).filter((other) => seesEachOther(host, other));
-    const options = optionsFor(host, scenario.password, scenario.version);
+    const options = optionsFor(host, scenario);
     await host.startRouter({ ...options, peers: before.map(({ address }) => address) });
   }
   for (const host of hosts) {
@@ -126,6 +137,40 @@ for (const [name, kinds] of chains) {
       await assertCarries(w1, w3);
       await assertCarries(w1, w2);
       for (const host of hosts) assert.equal((await host.report()).Router.Peers?.length, 3);
+    });
+  }
+}
+
+/** Streams of many flows both ways at once, so that our threads most likely all have some. */
+async function assertCarriesFlows(a: Workload, b: Workload): Promise<void> {
+  const streams = Array.from({ length: 6 }, async (_, index) => {
+    const [from, to] = index % 2 === 0 ? [a, b] : [b, a];
+    const options = { port: `${5100 + index}`, bytes: 8 * MEBIBYTE, limitMs: 120_000 };
+    const { sent, received } = await transfer(from, to, options);
+    assert.deepEqual(received, { bytes: sent.bytes, sha256: sent.sha256 });
+  });
+  await Promise.all(streams);
+}
+
+for (const password of [PASSWORD, null]) {
+  for (const kinds of [
+    [ours, theirs],
+    [ours, theirs, ours],
+  ] as const) {
+    const names = kinds.map(kindName).join(', ');
+    const with_ = password === null ? 'clear' : 'password';
+    interop(`our data planes have two threads: ${names}, ${with_}`, async (lab) => {
+      const apart = kinds.length === 3 ? { apart: [0, 2] as const } : {};
+      const scenario = { password, version: 2, threads: 2, ...apart };
+      const { hosts, workloads } = await startAll(lab, kinds, scenario);
+      const [first, last] = [workloads[0] as Workload, workloads.at(-1) as Workload];
+      await assertCarries(first, last);
+      await assertCarriesFlows(first, last);
+      for (const host of hosts.filter(({ kind }) => kind === ours)) {
+        const { Queues, Drops } = await dataPlaneOf(host);
+        assert.equal(Queues.length, 2);
+        assert.deepEqual([Drops['forged'], Drops['replayed']], [0, 0]);
+      }
     });
   }
 }

@@ -9,6 +9,7 @@ import type {
   Control,
   NamesControl,
 } from '../../router/control.js';
+import type { Health } from '../../router/readiness.js';
 import type { FakeIpam } from './fake-ipam.js';
 
 export function emptyReport(): Report {
@@ -86,6 +87,12 @@ export class FakeControl implements Control {
 
   names: NamesControl | null = null;
 
+  healthy: Health = { ok: true, text: 'ok' };
+  readonly health = {
+    ready: async (): Promise<Health> => this.healthy,
+    live: (): Health => this.healthy,
+  };
+
   readonly cni: CniControl = {
     run: async (request) => {
       this.calls.push(`cni ${request.command} ${request.containerId}`);
@@ -160,6 +167,10 @@ export class FakeControl implements Control {
 
   stop() {
     this.calls.push('stop');
+  }
+
+  handOver() {
+    this.calls.push('hand-over');
   }
 
   #fail(): void {

@@ -15,6 +15,7 @@ import {
 } from '../../../fastdp/key-schedule.js';
 import type { AeadFactory } from '../../../fastdp/ports.js';
 import { readU16, writeU16, writeU48 } from '../../../fastdp/wire.js';
+import { MIN_REKEY_INTERVAL_MS } from '../../../router/data-plane-options.js';
 import { loadAead } from '../../../sys/libcrypto.js';
 import { RecordingAead } from './fake-aead.js';
 import { KEY, NAME_A, NAME_B } from './pair.js';
@@ -34,9 +35,18 @@ class Direction {
   readonly send: SendKeys;
   readonly receive: ReceiveKeys;
   nowMs = 0;
+  /** Changes the sender told of. */
+  changes = 0;
 
   constructor(limits: Partial<KeyLimits> = {}, cipher: AeadFactory = aead, chain = options) {
-    this.send = new SendKeys(chain, { ...NEVER, ...limits }, { aead: cipher });
+    this.send = new SendKeys(
+      chain,
+      { ...NEVER, ...limits },
+      {
+        aead: cipher,
+        onKeyChange: () => void this.changes++,
+      },
+    );
     this.receive = new ReceiveKeys(chain, { aead: cipher });
     this.send.start(0);
   }
@@ -126,6 +136,21 @@ test('time changes keys, but not right after a change by count, and not without 
   assert.equal(there.send.epoch, 2);
   there.wait(30 * MINUTE);
   assert.equal(there.send.epoch, 3);
+  assert.equal(there.changes, 3, 'each is told');
+});
+
+test('the shortest interval that can be asked for leaves a receiver time to follow', () => {
+  const there = new Direction({ intervalMs: MIN_REKEY_INTERVAL_MS });
+  // A sender heard every 10 s at least, and a datagram held up by the way.
+  let late = there.seal('late');
+  for (let seconds = 10; seconds <= 600; seconds += 10) {
+    there.wait(10_000);
+    assert.equal(there.open(there.seal()), 'x');
+    if (seconds % 50 !== 0) continue;
+    assert.equal(there.open(late), 'late', `after ${seconds} s`);
+    late = there.seal('late');
+  }
+  assert.equal(there.changes, 5);
 });
 
 test('no key lives longer than an hour, and none shorter than a lost neighbour', () => {

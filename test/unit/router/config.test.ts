@@ -52,9 +52,11 @@ test('without any option the defaults hold', () => {
     ciphers: ['aes-256-gcm', 'nacl'],
     offloads: { noGso: false, noGro: false, noVnetHdr: false, noUring: false },
     queues: 1,
+    rekeyIntervalMs: 30 * 60_000,
     busyPoll: true,
     discovery: true,
     resume: false,
+    takeOver: false,
     connLimit: 200,
     peers: [],
     http: { kind: 'tcp', host: '127.0.0.1', port: 6784 },
@@ -295,6 +297,18 @@ test('bad options of the allocator say what is wrong', () => {
   for (const [option, message] of Object.entries(cases)) assert.match(refused([option]), message);
   const off = ['--ipalloc-range=', '--ipalloc-default-subnet=10.2.0.0/16'];
   assert.match(refused(off), /^--ipalloc-default-subnet: specified without --ipalloc-range\.$/m);
+});
+
+test('keys for data change every two to thirty minutes', () => {
+  const interval = (text: string): number =>
+    loaded([`--rekey-interval=${text}`]).config.rekeyIntervalMs;
+  assert.deepEqual(['2m', '150s', '30m'].map(interval), [120_000, 150_000, 1_800_000]);
+  const env = { WEAVE_REKEY_INTERVAL: '5m' };
+  assert.equal(loaded([], { env }).config.rekeyIntervalMs, 300_000);
+  for (const text of ['119s', '31m', '0', '2', '', 'm', '-3m', '2m30s', '1e2s']) {
+    const words = refused([`--rekey-interval=${text}`]);
+    assert.match(words, /^--rekey-interval: expected a time from 2m to 30m/m, text);
+  }
 });
 
 test('unknown options, help and version end as the original does', () => {

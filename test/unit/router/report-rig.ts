@@ -89,6 +89,7 @@ export const dataPlane: DataPlaneStatus = {
   framesInjected: 12,
   datagramsSealed: 13,
   datagramsOpened: 14,
+  keyChanges: 15,
   macMoves: 1,
   mssClamped: 0,
 };

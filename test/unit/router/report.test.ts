@@ -129,6 +129,7 @@ test('metrics keep the original’s names and add ours', async () => {
     'weave_drops_total{reason="no-route"} 4',
     'weave_seals_total 13',
     'weave_opens_total 14',
+    'weave_key_changes_total 15',
     'weave_handshakes_total{result="accepted"} 2',
     'weave_mesh_events_total{event="gossip-sent"} 7',
     'weave_api_rejections_total{reason="foreign-origin"} 1',
