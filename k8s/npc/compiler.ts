@@ -2,202 +2,212 @@
  * From the full state of the cluster to the ruleset of one node. Pods appear only as elements of
  * sets and maps, so the number of rules depends on policies alone; equal peers share one set.
  * An address that belongs to no known pod is in no set: only an ipBlock can match it.
+ *
+ * A compiler keeps what it found in each namespace until something in that namespace changes, and
+ * the rules of a policy as long as the policy is the same object. Whatever comes out equal is the
+ * same object as before, so that render.ts need not look into it.
  * Source: networking.k8s.io/v1; reference/network-policy.md 8.
  */
-import { createHash } from 'node:crypto';
-import { blockContains, isIpv6 } from './address.js';
-import type { Cluster } from './cluster.js';
+import type { Cluster, Content } from './cluster.js';
+import { hasPolicies, type Policy, selects } from './objects.js';
 import {
-  hasPolicies,
-  type Peer,
-  type Pod,
-  type Policy,
-  type PolicyPort,
-  type PolicyRule,
-  type Protocol,
-  selects,
-} from './objects.js';
-import type { Chain, Direction, Family, NamedSet, Rule, Ruleset } from './ruleset.js';
+  compilePolicy,
+  digest,
+  familyOf,
+  type PolicyPart,
+  type SetSource,
+} from './policy-rules.js';
+import type { Chain, Direction, Family, NamedSet, Ruleset } from './ruleset.js';
 
 export interface CompileOptions {
   readonly allowMulticast: boolean;
 }
 
-const FAMILIES: readonly Family[] = [4, 6];
-const familyOf = (address: string): Family => (isIpv6(address) ? 6 : 4);
-const digest = (text: string): string =>
-  createHash('sha256').update(text).digest('hex').slice(0, 20);
-
 /** @param node name of the node whose pods are judged. */
 export function compile(cluster: Cluster, node: string, options: CompileOptions): Ruleset {
-  return new Compilation(cluster).run(node, options);
+  return new Compiler(cluster, node, options).compile();
 }
 
-type PortMatch = Pick<Rule, 'protocol' | 'ports'> & { readonly name: string | null };
-type PeerMatch = Pick<Rule, 'family' | 'peer'>;
+type Elements = { readonly [F in Family]: readonly string[] };
 
-class Compilation {
+/** What the pods of one namespace give, at one revision. UNBOUNDED by itself; as the namespace. */
+interface NamespaceResult {
+  readonly revision: number;
+  /** Policies that select a local pod, with the addresses of those. */
+  readonly active: readonly { readonly policy: Policy; readonly addresses: readonly string[] }[];
+  /** By the key of a set's source. */
+  readonly elements: Map<string, Elements>;
+}
+
+interface KeptSet {
+  readonly parts: readonly Elements[];
+  readonly sets: { readonly [F in Family]: NamedSet };
+}
+
+const FAMILIES: readonly Family[] = [4, 6];
+const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
+const NOTHING: Elements = { 4: [], 6: [] };
+
+export class Compiler {
   readonly #cluster: Cluster;
-  readonly #podsOf = new Map<string, Pod[]>();
-  readonly #sets = new Map<string, NamedSet>();
-  readonly #chains = new Map<string, Chain>();
+  readonly #node: string;
+  readonly #options: CompileOptions;
+  readonly #parts = new WeakMap<Policy, { readonly [D in Direction]: PolicyPart | null }>();
+  /** Those of the last compilation only; so are the following. */
+  #results = new Map<string, NamespaceResult>();
+  #sets = new Map<string, KeptSet>();
+  #groups = new Map<string, Chain>();
+  /** Names of namespaces by the key of a selector, at one revision. */
+  #selected = new Map<string, readonly string[]>();
+  #selectedRevision = -1;
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, node: string, options: CompileOptions) {
     this.#cluster = cluster;
-    for (const pod of cluster.pods.values()) {
-      if (!hasPolicies(pod)) continue;
-      const pods = this.#podsOf.get(pod.namespace);
-      if (pods === undefined) this.#podsOf.set(pod.namespace, [pod]);
-      else pods.push(pod);
-    }
+    this.#node = node;
+    this.#options = options;
   }
 
-  run(node: string, { allowMulticast }: CompileOptions): Ruleset {
-    return {
-      allowMulticast,
-      closedBridge: null,
-      ingress: this.#isolate('ingress', node),
-      egress: this.#isolate('egress', node),
-      sets: this.#sets,
-      chains: this.#chains,
-    };
-  }
-
-  #isolate(direction: Direction, node: string): Map<string, string> {
-    // By address, not by pod: two pods with one address are a moment between two events, in which
-    // the policies of both hold.
-    const chainsOf = new Map<string, Set<string>>();
-    for (const [key, policy] of this.#cluster.policies) {
-      const rules = policy[direction];
-      if (rules === null) continue;
-      const local = (this.#podsOf.get(policy.namespace) ?? []).filter(
-        (pod) => pod.node === node && selects(policy.pods, pod.labels),
-      );
-      if (local.length === 0) continue;
-      const name = `${direction}-policy-${digest(key)}`;
-      const compiled = rules.flatMap((rule) => this.#rules(policy, rule));
-      this.#chains.set(name, { kind: 'policy', direction, policy: key, rules: compiled });
-      for (const address of local.flatMap(({ addresses }) => addresses)) {
-        const chains = chainsOf.get(address);
-        if (chains === undefined) chainsOf.set(address, new Set([name]));
-        else chains.add(name);
+  /** The ruleset for the cluster as it is now. */
+  compile(): Ruleset {
+    this.#refresh();
+    const sources = new Map<string, SetSource>();
+    const chains = new Map<string, Chain>();
+    const groups = new Map<string, Chain>();
+    const isolate = (direction: Direction): Map<string, string> => {
+      // By address, not by pod: two pods with one address are a moment between two events, in which
+      // the policies of both hold.
+      const chainsOf = new Map<string, string[]>();
+      for (const { active } of this.#results.values()) {
+        for (const { policy, addresses } of active) {
+          const part = this.#partsOf(policy)[direction];
+          if (part === null) continue;
+          chains.set(part.name, part.chain);
+          for (const source of part.sources) sources.set(source.hash, source);
+          for (const address of addresses) {
+            const names = chainsOf.get(address);
+            if (names === undefined) chainsOf.set(address, [part.name]);
+            else names.push(part.name);
+          }
+        }
       }
+      return this.#group(direction, chainsOf, groups);
+    };
+    const [ingress, egress] = [isolate('ingress'), isolate('egress')];
+    for (const [name, chain] of groups) chains.set(name, chain);
+    this.#groups = groups;
+    const sets = this.#fill(sources);
+    return { ...this.#options, closedBridge: null, ingress, egress, sets, chains };
+  }
+
+  #refresh(): void {
+    const results = new Map<string, NamespaceResult>();
+    for (const [namespace, content] of this.#cluster.contents) {
+      const kept = this.#results.get(namespace);
+      results.set(namespace, kept?.revision === content.revision ? kept : this.#result(content));
     }
+    this.#results = results;
+    if (this.#selectedRevision === this.#cluster.namespacesRevision) return;
+    this.#selectedRevision = this.#cluster.namespacesRevision;
+    this.#selected = new Map();
+  }
+
+  #result({ pods, policies, revision }: Content): NamespaceResult {
+    const local = [...pods.values()].filter((pod) => hasPolicies(pod) && pod.node === this.#node);
+    const active: { policy: Policy; addresses: readonly string[] }[] = [];
+    for (const policy of policies.values()) {
+      const own = local.filter(({ labels }) => selects(policy.pods, labels));
+      const addresses = [...new Set(own.flatMap((pod) => pod.addresses))];
+      if (addresses.length > 0) active.push({ policy, addresses });
+    }
+    return { revision, active, elements: new Map() };
+  }
+
+  #partsOf(policy: Policy): { readonly [D in Direction]: PolicyPart | null } {
+    const kept = this.#parts.get(policy);
+    if (kept !== undefined) return kept;
+    const [ingress = null, egress = null] = DIRECTIONS.map((d) => compilePolicy(policy, d));
+    const parts = { ingress, egress };
+    this.#parts.set(policy, parts);
+    return parts;
+  }
+
+  #group(
+    direction: Direction,
+    chainsOf: ReadonlyMap<string, string[]>,
+    groups: Map<string, Chain>,
+  ): Map<string, string> {
     const map = new Map<string, string>();
-    for (const [address, chains] of chainsOf) {
-      const policies = [...chains].sort();
-      const name = `${direction}-group-${digest(policies.join(' '))}`;
-      if (!this.#chains.has(name)) this.#chains.set(name, { kind: 'group', direction, policies });
+    const names = new Map<string, string>();
+    for (const [address, policies] of chainsOf) {
+      const sorted = [...new Set(policies)].sort();
+      const joined = sorted.join(' ');
+      const name = names.get(joined) ?? `${direction}-group-${digest(joined)}`;
+      names.set(joined, name);
+      if (!groups.has(name)) {
+        const chain = this.#groups.get(name) ?? { kind: 'group', direction, policies: sorted };
+        groups.set(name, chain);
+      }
       map.set(address, name);
     }
     return map;
   }
 
-  #rules(policy: Policy, { peers, ports }: PolicyRule): Rule[] {
-    const anyPeer: PeerMatch[] = [{ family: null, peer: null }];
-    const from = peers === null ? anyPeer : peers.flatMap((peer) => this.#peer(policy, peer));
-    return from.flatMap((peer) => portMatches(ports).flatMap((port) => this.#rule(peer, port)));
+  #fill(sources: ReadonlyMap<string, SetSource>): Map<string, NamedSet> {
+    const kept = new Map<string, KeptSet>();
+    const sets = new Map<string, NamedSet>();
+    for (const [hash, source] of sources) {
+      const parts = this.#namespacesOf(source).map((name) => this.#elements(name, source));
+      const old = this.#sets.get(hash);
+      const isSame =
+        old?.parts.length === parts.length && old.parts.every((part, i) => part === parts[i]);
+      const now = isSame ? old : keptSet(source, parts, old);
+      kept.set(hash, now);
+      for (const family of FAMILIES) sets.set(source.nameOf(family), now.sets[family]);
+    }
+    this.#sets = kept;
+    return sets;
   }
 
-  #rule(peer: PeerMatch, { name, protocol, ports }: PortMatch): Rule[] {
-    if (name === null || protocol === null) return [{ ...peer, protocol, ports, endpoints: null }];
-    return FAMILIES.filter((family) => peer.family === null || peer.family === family).map(
-      (family) => ({
-        peer: peer.peer,
-        family,
-        protocol,
-        ports,
-        endpoints: this.#endpoints(family, protocol, name),
-      }),
-    );
+  #namespacesOf({ namespaces }: SetSource): readonly string[] {
+    if (typeof namespaces === 'string') return [namespaces];
+    if (namespaces === null) return [...this.#results.keys()];
+    const known = this.#selected.get(namespaces.key);
+    if (known !== undefined) return known;
+    const names = [...this.#cluster.namespaces.values()]
+      .filter(({ labels }) => selects(namespaces, labels))
+      .map(({ name }) => name);
+    this.#selected.set(namespaces.key, names);
+    return names;
   }
 
-  #peer({ namespace }: Policy, peer: Peer): PeerMatch[] {
-    if (peer.kind === 'block') {
-      const { cidr } = peer;
-      if (peer.except.some((except) => within(cidr, except))) return [];
-      // Nested and foreign ranges go, since the kernel takes disjoint ones only.
-      const inside = [...new Set(peer.except)].filter((except) => within(except, cidr));
-      const except = inside.filter(
-        (one) => !inside.some((other) => other !== one && within(one, other)),
-      );
-      return [{ family: familyOf(cidr), peer: { kind: 'block', cidr, except: except.sort() } }];
-    }
-    const scope = peer.namespaces === null ? ['own', namespace] : ['all', peer.namespaces.key];
-    const hash = digest(JSON.stringify([...scope, peer.pods.key]));
-    if (!this.#sets.has(`pods4-${hash}`)) {
-      const names =
-        peer.namespaces === null
-          ? [namespace]
-          : [...this.#cluster.namespaces.values()]
-              .filter(({ labels }) => peer.namespaces !== null && selects(peer.namespaces, labels))
-              .map(({ name }) => name);
-      const addresses = names
-        .flatMap((name) => this.#podsOf.get(name) ?? [])
-        .filter(({ labels }) => selects(peer.pods, labels))
-        .flatMap((pod) => pod.addresses);
-      for (const family of FAMILIES) {
-        const elements = new Set(addresses.filter((address) => familyOf(address) === family));
-        this.#sets.set(`pods${family}-${hash}`, { family, type: 'address', elements });
-      }
-    }
-    return FAMILIES.map((family) => ({
-      family,
-      peer: { kind: 'set', set: `pods${family}-${hash}` },
-    }));
-  }
-
-  /** All pods' ports of that name: a name means what the destination pod calls so. */
-  #endpoints(family: Family, protocol: Protocol, name: string): string {
-    const set = `ports${family}-${digest(`${protocol} ${name}`)}`;
-    if (this.#sets.has(set)) return set;
-    const elements = new Set<string>();
-    for (const pod of [...this.#podsOf.values()].flat()) {
-      for (const port of pod.ports) {
-        if (port.name !== name || port.protocol !== protocol) continue;
-        for (const address of pod.addresses) {
-          if (familyOf(address) === family) elements.add(`${address} . ${port.number}`);
-        }
-      }
-    }
-    this.#sets.set(set, { family, type: 'endpoint', elements });
-    return set;
+  #elements(namespace: string, source: SetSource): Elements {
+    const result = this.#results.get(namespace);
+    if (result === undefined) return NOTHING;
+    const known = result.elements.get(source.podsKey);
+    if (known !== undefined) return known;
+    const pods = [...(this.#cluster.contents.get(namespace)?.pods.values() ?? [])];
+    const all = pods.filter(hasPolicies).flatMap((pod) => source.elementsOf(pod));
+    const elements: Elements = {
+      4: all.filter((element) => familyOf(element) === 4),
+      6: all.filter((element) => familyOf(element) === 6),
+    };
+    result.elements.set(source.podsKey, elements);
+    return elements;
   }
 }
 
-function portMatches(ports: readonly PolicyPort[] | null): PortMatch[] {
-  if (ports === null) return [{ protocol: null, ports: null, name: null }];
-  const matches: PortMatch[] = [];
-  for (const protocol of ['TCP', 'UDP', 'SCTP'] as const) {
-    const same = ports.filter((port) => port.protocol === protocol);
-    if (same.some(({ port }) => port === null)) {
-      matches.push({ protocol, ports: null, name: null });
-      continue;
-    }
-    const ranges = same.flatMap(({ port, endPort }) =>
-      typeof port === 'number' ? [[port, endPort ?? port] as const] : [],
-    );
-    if (ranges.length > 0) matches.push({ protocol, ports: merged(ranges), name: null });
-    const names = new Set(same.flatMap(({ port }) => (typeof port === 'string' ? [port] : [])));
-    for (const name of names) matches.push({ protocol, ports: null, name });
-  }
-  return matches;
-}
-
-function merged(ranges: readonly (readonly [number, number])[]): [number, number][] {
-  const result: [number, number][] = [];
-  for (const [first, last] of [...ranges].sort((a, b) => a[0] - b[0])) {
-    const previous = result.at(-1);
-    if (previous !== undefined && first <= previous[1] + 1) {
-      previous[1] = Math.max(previous[1], last);
-    } else result.push([first, last]);
-  }
-  return result;
-}
-
-const prefixOf = (cidr: string): number => Number(cidr.split('/')[1]);
-
-function within(inner: string, outer: string): boolean {
-  const [network = ''] = inner.split('/');
-  return prefixOf(inner) >= prefixOf(outer) && blockContains(outer, network);
+function keptSet(
+  { type }: SetSource,
+  parts: readonly Elements[],
+  old: KeptSet | undefined,
+): KeptSet {
+  const setOf = (family: Family): NamedSet => {
+    const elements = new Set(parts.flatMap((part) => part[family]));
+    const before = old?.sets[family];
+    const isSame =
+      before?.elements.size === elements.size &&
+      [...elements].every((element) => before.elements.has(element));
+    return isSame ? before : { family, type, elements };
+  };
+  return { parts, sets: { 4: setOf(4), 6: setOf(6) } };
 }

@@ -186,8 +186,15 @@ export function differences(ruleset: Ruleset, json: unknown): string[] {
   return lines.slice(0, MAX_DIFFERENCES);
 }
 
-const MATCH =
-  /^(ip6? [sd]addr(?: \. \w+ dport)?|\w+ dport|meta \w+|ct state|icmpv6 type|oifname) (vmap |!= )?(\{[^}]*\}|\S+) ?/;
+const FIELD = [
+  String.raw`ip6? [sd]addr(?: \. \w+ dport)?`,
+  String.raw`\w+ dport`,
+  String.raw`meta \w+`,
+  'ct state',
+  'icmpv6 type',
+  'oifname',
+].join('|');
+const MATCH = new RegExp(String.raw`^(${FIELD}) (vmap |!= )?(\{[^}]*\}|\S+) ?`);
 
 /** The form of a rule as render.ts writes it. */
 function textForm(body: string): string {

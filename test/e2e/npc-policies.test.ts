@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Cluster } from '../../k8s/npc/cluster.js';
-import { compile } from '../../k8s/npc/compiler.js';
+import { Compiler, compile } from '../../k8s/npc/compiler.js';
 import { parsePod, parsePolicy } from '../../k8s/npc/parse.js';
 import { differences } from '../../k8s/npc/read-back.js';
 import { renderAll, renderChange } from '../../k8s/npc/render.js';
@@ -63,9 +63,13 @@ async function runCases(t: TestContext, { rig, nodeOf, nodes }: Placed, cases: r
   const before = new Map<string, Ruleset>();
   let connections = 0;
   let steps = 0;
+  const compilersOf = (cluster: Cluster): Compiler[] =>
+    nodes.map((node) => new Compiler(cluster, node, { allowMulticast: true }));
+  let compilers: Compiler[] = [];
   const check = async (cluster: Cluster, one: Case, matrix: Matrix, title: string) => {
-    for (const [index, node] of nodes.entries()) {
-      const ruleset = compile(cluster, node, { allowMulticast: true });
+    for (const [index, compiler] of compilers.entries()) {
+      const node = nodes[index] ?? '';
+      const ruleset = compiler.compile();
       const old = before.get(node);
       // From case to case, too: this is a large change, and each must leave the exact rules.
       rig.nft(index, old === undefined ? renderAll(ruleset) : renderChange(old, ruleset));
@@ -79,6 +83,7 @@ async function runCases(t: TestContext, { rig, nodeOf, nodes }: Placed, cases: r
   };
   for (const one of cases) {
     const cluster = clusterOf(one, nodeOf);
+    compilers = compilersOf(cluster);
     await check(cluster, one, one.expected, one.title);
     for (const step of one.steps ?? []) {
       for (const { op, object } of step.changes) change(cluster, op, object, nodeOf);

@@ -1,4 +1,4 @@
-/** Pods as namespaces on the bridges of one or two nodes, each with an agent that tries connections. */
+/** Pods as namespaces on the bridges of one or two nodes, each with an agent that connects. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';

@@ -262,4 +262,8 @@ test('a lane that carries little, and loses all of it, keeps up with its keys', 
   pair.settle();
   assert.deepEqual(injected(b), [0, 1]);
   assert.equal(b.drops(pair.nowMs)['epoch-unknown'], undefined);
+  const changes = (end: typeof a): number[] =>
+    end.threads.map(({ plane }) => plane.status(pair.nowMs).keyChanges);
+  for (const count of changes(a)) assert.ok(count >= 9 && count <= 11, `${count} in 300 s`);
+  assert.deepEqual(changes(b), [0, 0]);
 });

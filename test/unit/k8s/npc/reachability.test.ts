@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Cluster } from '../../../../k8s/npc/cluster.js';
-import { compile } from '../../../../k8s/npc/compiler.js';
+import { Compiler, compile } from '../../../../k8s/npc/compiler.js';
 import { passes } from '../../../../k8s/npc/model.js';
 import type { Protocol } from '../../../../k8s/npc/objects.js';
 import { parseNamespace, parsePod, parsePolicy } from '../../../../k8s/npc/parse.js';
@@ -259,4 +259,57 @@ test('random policies let pass what the specification lets pass', () => {
     }),
     { numRuns: 300 },
   );
+});
+
+/** Object by object, as events come. */
+function follow(cluster: Cluster, next: Cluster): void {
+  for (const kind of ['pods', 'policies', 'namespaces'] as const) {
+    for (const [key, object] of cluster[kind]) {
+      if (!next[kind].has(key)) cluster.delete(kind, object);
+    }
+  }
+  for (const pod of next.pods.values()) cluster.set('pods', pod);
+  for (const policy of next.policies.values()) cluster.set('policies', policy);
+  for (const namespace of next.namespaces.values()) cluster.set('namespaces', namespace);
+}
+
+test('a compiler that follows changes gives what a new one gives', () => {
+  const options = { allowMulticast: true };
+  fc.assert(
+    fc.property(fc.array(world, { minLength: 2, maxLength: 5 }), (worlds) => {
+      const cluster = new Cluster();
+      const compiler = new Compiler(cluster, 'n0', options);
+      for (const random of worlds) {
+        follow(cluster, clusterOf(random));
+        assert.deepEqual(compiler.compile(), compile(clusterOf(random), 'n0', options));
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('what a change does not concern stays the same object', () => {
+  const parsed = (name: string, namespace: string) => {
+    const pod = parsePod({
+      metadata: { name, namespace },
+      spec: { nodeName: 'n0' },
+      status: { podIP: name === 'p' ? '10.1.0.1' : '10.1.0.2' },
+    });
+    assert.ok(pod.ok);
+    return pod.value;
+  };
+  const policies = NAMESPACES.map((namespace) => ({
+    namespace,
+    podSelector: {},
+    ingress: [{ from: [{ podSelector: {} }] }],
+  }));
+  const cluster = clusterOf({ namespaceLabels: [{}, {}, {}], pods: [], policies });
+  cluster.set('pods', parsed('p', 'a'));
+  const compiler = new Compiler(cluster, 'n0', { allowMulticast: true });
+  const before = compiler.compile();
+  cluster.set('pods', parsed('q', 'b'));
+  const after = compiler.compile();
+  assert.ok(before.sets.size > 0 && after.sets.size > before.sets.size);
+  for (const [name, set] of before.sets) assert.equal(after.sets.get(name), set);
+  for (const [name, chain] of before.chains) assert.equal(after.chains.get(name), chain);
 });
