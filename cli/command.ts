@@ -4,6 +4,8 @@ import type { HostActions } from './host-actions.js';
 
 export interface CommandContext {
   readonly client: RouterClient;
+  /** The policy controller of this host, `weave-npc`. */
+  readonly npc: RouterClient;
   readonly host: HostActions;
   /** Results. Complete text with its newlines. */
   readonly stdout: (text: string) => void;

@@ -2,6 +2,7 @@
  * From words to an exit code: finds the verb, takes out what all verbs share, and turns failures
  * into texts. Source: reference/cli.md 1, 2.
  */
+import { DEFAULT_NPC_SOCKET_PATH } from '../router/api-types.js';
 import type { RouterClient } from './client.js';
 import type { Command, CommandContext } from './command.js';
 import { attach, detach } from './commands/attach.js';
@@ -10,6 +11,7 @@ import { dnsAdd, dnsArgs, dnsLookup, dnsRemove } from './commands/dns.js';
 import { expose, hide } from './commands/expose.js';
 import { ipam } from './commands/ipam.js';
 import { launch } from './commands/launch.js';
+import { npc } from './commands/npc.js';
 import { prime, rmpeer } from './commands/prime.js';
 import { ps } from './commands/ps.js';
 import { report } from './commands/report.js';
@@ -30,6 +32,7 @@ export const commands: readonly Command[] = [
   prime,
   rmpeer,
   ipam,
+  npc,
   attach,
   detach,
   expose,
@@ -101,6 +104,7 @@ async function runVerb({ words, socket, json }: Shared, modules: RunModules): Pr
   if (command === undefined) throw new UsageFailure(`Unknown 'weave' command: ${verb}`);
   const context: CommandContext = {
     client: modules.connect(socket ?? daemonAddress(verb, rest)),
+    npc: modules.connect(socket ?? modules.env['WEAVE_NPC_SOCKET'] ?? DEFAULT_NPC_SOCKET_PATH),
     host: modules.host,
     stdout: modules.stdout,
     note: (text) => modules.stderr(`${text}\n`),

@@ -9,6 +9,8 @@ export const DEFAULT_HTTP_ADDRESS = '127.0.0.1:6784';
 export const DEFAULT_STATUS_ADDRESS = '127.0.0.1:6782';
 /** Root-only twin of the control listener; the command line prefers it. */
 export const DEFAULT_SOCKET_PATH = '/run/weave/weave.sock';
+/** Root-only socket of the policy controller, which answers `weave status npc` and `weave npc`. */
+export const DEFAULT_NPC_SOCKET_PATH = '/run/weave/npc.sock';
 /** Of `weaver` when another router has taken its place, so that a supervisor does not start it. */
 export const HANDED_OVER_EXIT_CODE = 4;
 /** What `weaver` tells a parent that gave it a channel (IPC of Node), once all parts are started. */

@@ -322,7 +322,7 @@ export const absentOptions: ReadonlyMap<string, AbsentOption> = new Map([
   ...warnOn('rules for the Docker bridge are not laid by this version', ['docker-bridge']),
   ...warnOn('the kernel data path is not used; frames go through a TAP device', ['datapath']),
   ...warnOn('frames are captured by a TAP device, which has no such buffer', ['bufsz']),
-  ...warnOn('there is no network policy controller in this version', ['expect-npc'], true),
+  ...warnOn('weave-npc makes its rules itself; the option has no effect', ['expect-npc'], true),
   ...warnOn('use weave expose --without-masquerade for single addresses', ['no-masq-local'], true),
   ...warnOn('frames are counted by reason and not logged one by one', ['pkt-debug'], true),
   ...warnOn('use node --cpu-prof to record a profile', ['profile']),

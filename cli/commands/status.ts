@@ -3,6 +3,7 @@ import { call } from '../client.js';
 import type { Command, CommandContext } from '../command.js';
 import { EXIT, UsageFailure } from '../exit.js';
 import { parseWords } from '../options.js';
+import { npcStatus } from './npc.js';
 
 /** Sub-page to the part of the report that holds its data. */
 const PAGES: ReadonlyMap<string, string> = new Map([
@@ -15,11 +16,12 @@ const PAGES: ReadonlyMap<string, string> = new Map([
 
 export const status: Command = {
   name: 'status',
-  usage: ['status [targets | connections | peers | dns | ipam]'],
+  usage: ['status [targets | connections | peers | dns | ipam | npc]'],
   async run(words, context) {
     const { positionals } = parseWords(words, {});
     const [sub] = positionals;
     if (positionals.length > 1) throw new UsageFailure();
+    if (sub === 'npc') return await npcStatus(context);
     if (sub !== undefined && !PAGES.has(sub)) {
       throw new UsageFailure(`Invalid 'weave status' sub-command: ${sub}`);
     }

@@ -53,6 +53,11 @@ export class PolicyRig {
     for (const node of this.#nodes) lab.ip(node, ['link set other master weave']);
   }
 
+  /** Name of a node's namespace. */
+  netnsOf(node: number): string {
+    return this.#nodes[node] ?? '';
+  }
+
   /** @param node its index. */
   addPod(ip: string, node: number): void {
     this.#add(ip, `${ip}/12`, 'weave', this.#nodes[node] ?? '', GATEWAY);
