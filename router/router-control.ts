@@ -217,8 +217,10 @@ export class RouterControl implements Control {
 
   async reset(): Promise<void> {
     this.#isReady = false;
-    const { dns, host, ipam, store } = this.#modules;
+    const { dns, host, ipam, overlay, store } = this.#modules;
     await dns?.discard();
+    // A data plane that finds its device gone makes a new one, which outlives it.
+    await overlay.close();
     await host.tearDown();
     await ipam?.discard();
     store.remove();

@@ -47,7 +47,16 @@ function countsOf(results: Results, file: string): Counts {
   return counts;
 }
 
-function runFiles(files: string[], concurrency: number, results: Results): Promise<void> {
+/**
+ * @param owner of all results; null: the file that an event names, which for tests that a helper
+ * makes is the helper's.
+ */
+function runFiles(
+  files: string[],
+  concurrency: number,
+  results: Results,
+  owner: string | null = null,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     if (files.length === 0) {
       resolve();
@@ -56,11 +65,11 @@ function runFiles(files: string[], concurrency: number, results: Results): Promi
     const stream = run({ files, concurrency, timeout: FILE_TIMEOUT_MS });
     stream.on('test:fail', (data) => {
       if (data.details.type === 'suite') return;
-      countsOf(results, data.file ?? data.name).failed.push(data.name);
+      countsOf(results, owner ?? data.file ?? data.name).failed.push(data.name);
     });
     stream.on('test:pass', (data) => {
       if (data.details.type === 'suite') return;
-      const counts = countsOf(results, data.file ?? data.name);
+      const counts = countsOf(results, owner ?? data.file ?? data.name);
       if (data.skip === undefined) {
         counts.passed += 1;
         return;
@@ -74,15 +83,21 @@ function runFiles(files: string[], concurrency: number, results: Results): Promi
   });
 }
 
+/** One after the other, each with results of its own. */
+async function runSingly(files: readonly string[], results: Results): Promise<void> {
+  for (const file of files) await runFiles([file], 1, results, file);
+}
+
 /** Runs what failed once more. @returns names of the tests that passed only then. */
 async function retryFailed(results: Results): Promise<string[]> {
   const known = new Set(allFiles);
-  const files = [...results].filter(([, counts]) => counts.failed.length > 0).map(([file]) => file);
+  const files = [...results]
+    .filter(([file, counts]) => counts.failed.length > 0 && known.has(file))
+    .map(([file]) => file);
   if (files.length === 0 || files.length > RETRY_LIMIT) return [];
-  if (!files.every((file) => known.has(file))) return [];
   console.log(`Again, one at a time: ${files.map((file) => relative(here, file)).join(', ')}`);
   const second: Results = new Map();
-  await runFiles(files, 1, second);
+  await runSingly(files, second);
   return files.flatMap((file) => {
     const first = countsOf(results, file);
     const again = countsOf(second, file);
@@ -106,7 +121,7 @@ const quick = groups.filter((group) => group !== 'e2e').flatMap(chosen);
 const slow = groups.includes('e2e') ? chosen('e2e') : [];
 const allFiles = [...quick, ...slow];
 await runFiles(quick, availableParallelism(), results);
-await runFiles(slow, 1, results);
+await runSingly(slow, results);
 const unsteady = await retryFailed(results);
 
 const all = [...results.values()];
