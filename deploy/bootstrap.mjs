@@ -134,6 +134,11 @@ if (verb === 'start') {
     installAndBuild();
     goOn('bench/cni/attach.js', rest.slice(1));
   }
+  // `npm run bench -- npc`: the policy controller with many pods and policies.
+  if (rest[0] === 'npc') {
+    installAndBuild();
+    goOn('bench/npc/enforcement.js', rest.slice(1));
+  }
   // apt-get installs all or nothing, and a system without Nebula can still measure the others.
   for (const [program, name] of Object.entries(BENCH_PEERS)) installTools({ [program]: name });
   installAndBuild();
@@ -149,6 +154,8 @@ if (verb === 'start') {
   installAndBuild();
   // `npm run soak -- transfers`: long streams over a bad cable, by cipher and engine.
   if (rest[0] === 'transfers') goOn('bench/soak/transfers.js', rest.slice(1));
+  // `npm run soak -- npc`: network policies that change without rest.
+  if (rest[0] === 'npc') goOn('bench/soak/npc.js', rest.slice(1));
   goOn('bench/soak.js', rest);
 } else if (verb === 'package') {
   installAndBuild();

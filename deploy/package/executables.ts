@@ -16,6 +16,7 @@ export const NODE_PROGRAMS: readonly {
 }[] = [
   { name: 'weaver', entry: 'router/main.js', bundle: 'router/main.js' },
   { name: 'weave', entry: 'cli/weave.js', bundle: 'cli/io/weave.js' },
+  { name: 'weave-npc', entry: 'k8s/npc/daemon/main.js', bundle: 'k8s/npc/daemon/main.js' },
 ];
 
 /** Packages that cannot be bundled: code of the processor's, or asked for while running. */

@@ -37,6 +37,8 @@ interface NamespaceResult {
   readonly active: readonly { readonly policy: Policy; readonly addresses: readonly string[] }[];
   /** By the key of a set's source. */
   readonly elements: Map<string, Elements>;
+  /** See `#isolated`; null until it is asked for. */
+  readonly isolated: { [D in Direction]: ReadonlyMap<string, string> | null };
 }
 
 interface KeptSet {
@@ -57,6 +59,9 @@ export class Compiler {
   #results = new Map<string, NamespaceResult>();
   #sets = new Map<string, KeptSet>();
   #groups = new Map<string, Chain>();
+  /** Name and chain by the names of policies in the order they came in. */
+  #groupsByKey = new Map<string, readonly [string, Chain]>();
+  #newGroups = new Map<string, readonly [string, Chain]>();
   /** Names of namespaces by the key of a selector, at one revision. */
   #selected = new Map<string, readonly string[]>();
   #selectedRevision = -1;
@@ -76,25 +81,26 @@ export class Compiler {
     const isolate = (direction: Direction): Map<string, string> => {
       // By address, not by pod: two pods with one address are a moment between two events, in which
       // the policies of both hold.
-      const chainsOf = new Map<string, string[]>();
-      for (const { active } of this.#results.values()) {
-        for (const { policy, addresses } of active) {
+      const policiesOf = new Map<string, string>();
+      for (const result of this.#results.values()) {
+        for (const { policy } of result.active) {
           const part = this.#partsOf(policy)[direction];
           if (part === null) continue;
           chains.set(part.name, part.chain);
           for (const source of part.sources) sources.set(source.hash, source);
-          for (const address of addresses) {
-            const names = chainsOf.get(address);
-            if (names === undefined) chainsOf.set(address, [part.name]);
-            else names.push(part.name);
-          }
+        }
+        for (const [address, names] of this.#isolated(result, direction)) {
+          const others = policiesOf.get(address);
+          policiesOf.set(address, others === undefined ? names : `${others} ${names}`);
         }
       }
-      return this.#group(direction, chainsOf, groups);
+      return this.#group(direction, policiesOf, groups);
     };
     const [ingress, egress] = [isolate('ingress'), isolate('egress')];
     for (const [name, chain] of groups) chains.set(name, chain);
     this.#groups = groups;
+    this.#groupsByKey = this.#newGroups;
+    this.#newGroups = new Map();
     const sets = this.#fill(sources);
     return { ...this.#options, closedBridge: null, ingress, egress, sets, chains };
   }
@@ -119,7 +125,8 @@ export class Compiler {
       const addresses = [...new Set(own.flatMap((pod) => pod.addresses))];
       if (addresses.length > 0) active.push({ policy, addresses });
     }
-    return { revision, active, elements: new Map() };
+    const isolated = { ingress: null, egress: null };
+    return { revision, active, elements: new Map(), isolated };
   }
 
   #partsOf(policy: Policy): { readonly [D in Direction]: PolicyPart | null } {
@@ -131,25 +138,46 @@ export class Compiler {
     return parts;
   }
 
+  /** By address the names of its policies' chains, with blanks between. */
+  #isolated(result: NamespaceResult, direction: Direction): ReadonlyMap<string, string> {
+    const known = result.isolated[direction];
+    if (known !== null) return known;
+    const chainsOf = new Map<string, string[]>();
+    for (const { policy, addresses } of result.active) {
+      const part = this.#partsOf(policy)[direction];
+      if (part === null) continue;
+      for (const address of addresses) {
+        const names = chainsOf.get(address);
+        if (names === undefined) chainsOf.set(address, [part.name]);
+        else names.push(part.name);
+      }
+    }
+    const isolated = new Map([...chainsOf].map(([address, names]) => [address, names.join(' ')]));
+    result.isolated[direction] = isolated;
+    return isolated;
+  }
+
   #group(
     direction: Direction,
-    chainsOf: ReadonlyMap<string, string[]>,
+    policiesOf: ReadonlyMap<string, string>,
     groups: Map<string, Chain>,
   ): Map<string, string> {
     const map = new Map<string, string>();
-    const names = new Map<string, string>();
-    for (const [address, policies] of chainsOf) {
-      const sorted = [...new Set(policies)].sort();
-      const joined = sorted.join(' ');
-      const name = names.get(joined) ?? `${direction}-group-${digest(joined)}`;
-      names.set(joined, name);
-      if (!groups.has(name)) {
-        const chain = this.#groups.get(name) ?? { kind: 'group', direction, policies: sorted };
-        groups.set(name, chain);
-      }
-      map.set(address, name);
+    for (const [address, policies] of policiesOf) {
+      // The same policies nearly always come in the same order, so few lists have to be sorted.
+      const known = this.#newGroups.get(policies) ?? this.#groupsByKey.get(policies);
+      const group = known ?? this.#newGroup(direction, policies.split(' '));
+      this.#newGroups.set(policies, group);
+      groups.set(...group);
+      map.set(address, group[0]);
     }
     return map;
+  }
+
+  #newGroup(direction: Direction, policies: readonly string[]): readonly [string, Chain] {
+    const sorted = [...new Set(policies)].sort();
+    const name = `${direction}-group-${digest(sorted.join(' '))}`;
+    return [name, this.#groups.get(name) ?? { kind: 'group', direction, policies: sorted }];
   }
 
   #fill(sources: ReadonlyMap<string, SetSource>): Map<string, NamedSet> {

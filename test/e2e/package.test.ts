@@ -22,7 +22,7 @@ const BARE = { PATH: '/usr/sbin:/sbin:/bin' };
 const build = (out: string, only: string): Promise<RunResult> =>
   run([process.execPath, BUILD, '--out', out, '--only', only], { timeoutMs: BUILD_TIMEOUT_MS });
 
-e2e('weaver and weave as executables', [], async (lab, t) => {
+e2e('weaver, weave and weave-npc as executables', [], async (lab, t) => {
   if (!readFileSync(process.execPath).includes('NODE_SEA_FUSE_')) {
     t.skip('needs a Node that is one file, as nodejs.org builds it');
     return;
@@ -37,6 +37,8 @@ e2e('weaver and weave as executables', [], async (lab, t) => {
   };
   const [h1] = switchedHosts(lab, 1, { kinds: [packaged] }).hosts as [Host];
   assert.match((await run([weaver, '--version'])).stdout, /^weave \d+\.\d+\.\d+/);
+  const npc = await run([join(folder, 'weave-npc'), '--version'], { env: BARE });
+  assert.match(npc.stdout, /^weave-npc \d+\.\d+\.\d+/, npc.stderr);
   await h1.startRouter({ args: ARGS });
   // The control API, the allocator and a thread of the router have answered.
   const command = [weave, '--socket', h1.socketPath];

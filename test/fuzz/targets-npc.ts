@@ -1,6 +1,12 @@
 /** Objects of the API server: parsed, compiled and rendered, whatever they hold. */
 import { Cluster } from '../../k8s/npc/cluster.js';
 import { compile } from '../../k8s/npc/compiler.js';
+import {
+  acknowledgedError,
+  logGroupRequest,
+  parseNetfilterMessages,
+} from '../../k8s/npc/daemon/netlink-messages.js';
+import { parseFlow } from '../../k8s/npc/daemon/packet.js';
 import { parseNamespace, parsePod, parsePolicy } from '../../k8s/npc/parse.js';
 import { differences } from '../../k8s/npc/read-back.js';
 import { renderAll, renderChange } from '../../k8s/npc/render.js';
@@ -55,6 +61,14 @@ function runObjects(raw: unknown): void {
   differences(ruleset, raw);
 }
 
+const bytes = (hex: string): Uint8Array => Buffer.from(hex.replaceAll(/\s/g, ''), 'hex');
+/** An event of nftables: generation 5 of process 4660, `nft`. */
+const NEW_GENERATION = bytes(`2c000000 0f0a 0000 00000000 34120000 00 00 0000
+  0800 0100 00000005  0800 0200 00001234  0800 0300 6e667400`);
+/** UDP behind a fragment header. */
+const IPV6_PACKET = bytes(`60000000 0010 2c 40 fd000000000000000000000000000001
+  fd000000000000000000000000000002 11 00 0000 00000000 0400003500080000`);
+
 export const targets: readonly FuzzTarget[] = [
   {
     name: 'npc-objects',
@@ -68,6 +82,17 @@ export const targets: readonly FuzzTarget[] = [
         return;
       }
       runObjects(raw);
+    },
+  },
+  {
+    name: 'npc-netlink',
+    seeds: [NEW_GENERATION, logGroupRequest(86, 160, 10), IPV6_PACKET],
+    run(input) {
+      for (const message of parseNetfilterMessages(input)) {
+        if (message.kind === 'packet') parseFlow(message.payload);
+      }
+      acknowledgedError(input);
+      parseFlow(input);
     },
   },
 ];
