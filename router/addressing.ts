@@ -9,6 +9,7 @@
 import { RequestError } from '../core/errors.js';
 import { type Cidr, formatCidr, parseCidr } from '../core/ip.js';
 import type { Logger } from '../core/log.js';
+import { Turns } from '../core/turns.js';
 import { EXPOSE_IDENT } from '../ipam/interfaces.js';
 import type { IpamRunner, RequestOptions } from '../ipam/io/runner.js';
 import { contains, hostRangeOf } from '../ipam/range.js';
@@ -38,8 +39,8 @@ interface Holder {
 
 export class Addressing {
   readonly #modules: AddressingModules;
-  /** The last call for each identifier. BOUNDED by the connections of the API. */
-  readonly #lastCalls = new Map<string, Promise<unknown>>();
+  /** Attach and detach of one identifier must not mix. BOUNDED by the connections of the API. */
+  readonly #turns = new Turns();
 
   constructor(modules: AddressingModules) {
     this.#modules = modules;
@@ -71,7 +72,7 @@ export class Addressing {
     const wanted = this.#parse(words);
     const { ident, addresses } = await host.identify(target);
     const holder = this.#identOf(ident, addresses);
-    return await this.#inTurn(holder, async () => {
+    return await this.#turns.run(holder, async () => {
       const chosen = this.#choose(wanted, addresses);
       const left = this.#leftOver(wanted, holder, chosen);
       // Without addresses the host's network would take all of them away.
@@ -106,7 +107,7 @@ export class Addressing {
   async hide(words: readonly string[]): Promise<readonly string[]> {
     const { host } = this.#modules;
     const wanted = this.#parse(words);
-    return await this.#inTurn(EXPOSE_IDENT, async () => {
+    return await this.#turns.run(EXPOSE_IDENT, async () => {
       const present = host.exposures().map(({ cidr }) => parseCidr(cidr));
       const chosen = this.#choose(wanted, present);
       const left = this.#leftOver(wanted, EXPOSE_IDENT, chosen);
@@ -155,7 +156,7 @@ export class Addressing {
         if (got.fresh) fresh.push(got.cidr);
         if (!cidrs.some(({ address }) => address === got.cidr.address)) cidrs.push(got.cidr);
       }
-      return await this.#inTurn(holder.ident, () => {
+      return await this.#turns.run(holder.ident, () => {
         this.#assertHeld(holder.ident, cidrs);
         return use(cidrs.map(formatCidr));
       });
@@ -226,17 +227,5 @@ export class Addressing {
     const runner = this.#modules.ipam?.runner;
     const holder = runner?.holderOf(address) ?? null;
     if (holder !== null) await runner?.free(holder, address);
-  }
-
-  /** Calls for one identifier follow each other: attach and detach must not mix. */
-  async #inTurn<T>(ident: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#lastCalls.get(ident) ?? Promise.resolve();
-    const call = before.then(work, work);
-    this.#lastCalls.set(ident, call);
-    try {
-      return await call;
-    } finally {
-      if (this.#lastCalls.get(ident) === call) this.#lastCalls.delete(ident);
-    }
   }
 }

@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 /** The daemon `weaver`: reads its options, starts the router, ends it on a signal. */
-import './io/small-heap.js';
-import { readFileSync, writeSync } from 'node:fs';
+import '../core/io/small-heap.js';
 import { hostname } from 'node:os';
 import { systemClock } from '../core/clock.js';
 import { errorCode, errorText } from '../core/errors.js';
+import { packageVersion } from '../core/io/package-version.js';
+import { writeToStandardError } from '../core/io/standard-error.js';
 import type { Logger } from '../core/log.js';
 import { formatPeerName } from '../core/peer-name.js';
+import { limitArenas } from '../sys/malloc.js';
 import { systemRandom } from '../sys/random.js';
 import { HANDED_OVER_EXIT_CODE, READY_MESSAGE } from './api-types.js';
 import { choosePeerName } from './choose-peer-name.js';
@@ -18,30 +20,19 @@ import { startFailureText } from './start-failure.js';
 
 /** A stop that takes longer is ended by force. */
 const STOP_TIMEOUT_MS = 10_000;
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
-
-/** Lines about failures leave before the process does, so they are written synchronously. */
-function writeLine(line: string): void {
-  try {
-    writeSync(process.stderr.fd, line);
-  } catch {
-    // Nobody reads: a log that is full or gone must not stop the router.
-  }
-}
+/** One for the threads that decide, one for those that carry. */
+const MALLOC_ARENAS = 2;
 
 async function run(loaded: LoadedConfig, given: GivenSecrets, version: string): Promise<void> {
   const { config } = loaded;
   process.umask(0o077);
   const log = createLogger(
     { level: config.logLevel, format: config.logFormat },
-    { clock: systemClock, write: writeLine },
+    { clock: systemClock, write: writeToStandardError },
   );
   log.info('starting', { version, options: loaded.given });
   for (const warning of loaded.warnings) log.warn(warning);
+  limitArenas(MALLOC_ARENAS);
   // Only here, so that --help and --check-config answer without loading the whole router.
   const { Router } = await import('./compose.js');
   const end = (code: number): void => {
@@ -122,7 +113,7 @@ function bridgeMac(bridge: string): string | null {
   return reading.ok ? reading.text.trim() : null;
 }
 
-const version = packageVersion();
+const version = packageVersion(import.meta.url);
 const given = concealSecrets('weaver');
 const request = interpretStart({
   ...given,

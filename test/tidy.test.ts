@@ -88,7 +88,6 @@ function isEntry(path: string): boolean {
 
 /** What the entry points of other daemons may take from the router: form of the log, listeners. */
 const SHARED_BY_DAEMONS: ReadonlySet<string> = new Set([
-  'router/io/small-heap.ts',
   'router/log.ts',
   'router/api/io/listen.ts',
 ]);

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { packageVersion } from '../../core/io/package-version.js';
 import type { HostActions, LaunchRequest } from '../host-actions.js';
 import { cleanUpHost } from './clean-up.js';
 import { lookUp } from './dns-lookup.js';
@@ -15,7 +16,7 @@ const WEAVER = fileURLToPath(new URL('../../router/main.js', import.meta.url));
 export function createHostActions(): HostActions {
   return {
     isRoot: process.getuid?.() === 0,
-    version: installedVersion(),
+    version: packageVersion(import.meta.url),
     checkOptions,
     launch: (request) =>
       serviceIsInstalled() ? launchService(request) : launchDaemon(request, WEAVER),
@@ -63,11 +64,4 @@ function isRouter(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-function installedVersion(): string {
-  // From dist/cli/io up to the folder of the package.
-  const file = new URL('../../../package.json', import.meta.url);
-  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
-  return version;
 }

@@ -4,7 +4,7 @@
  * served on the router's own thread, which is slower and better than nothing.
  *
  *   name table ── changes ──> copy in the thread        thread silent or gone ──> a new one
- *   status     <── 4 a second ── server                          3 in a row   ──> this thread
+ *   status     <── if changed ── server                          3 in a row   ──> this thread
  */
 import { Worker } from 'node:worker_threads';
 import { errorText, WeaveError } from '../../core/errors.js';
@@ -18,7 +18,7 @@ import {
   type NameServer,
 } from './dns-server.js';
 
-/** Silence after which the thread hangs; it has something to say four times a second. */
+/** Silence after which the thread hangs; it gives a sign of life every two seconds. */
 const SILENCE_MS = 15_000;
 const CHECK_INTERVAL_MS = 2_000;
 const MAX_REPLACEMENTS = 3;
@@ -36,9 +36,19 @@ interface Thread {
   readonly waiting: Map<number, () => void>;
 }
 
+/** An empty environment: secrets that came by it are none of this thread's business. */
+export function openDnsWorker(start: DnsThreadStart): Worker {
+  return new Worker(new URL('./dns.worker.js', import.meta.url), {
+    name: 'dns',
+    workerData: start,
+    env: {},
+  });
+}
+
 export class DnsThread implements NameServer {
   readonly #options: DnsServerOptions;
   readonly #modules: DnsServerModules;
+  readonly #openWorker: (start: DnsThreadStart) => Worker;
   #thread: Thread | null = null;
   /** Serves when threads fail. */
   #local: DnsServer | null = null;
@@ -51,9 +61,10 @@ export class DnsThread implements NameServer {
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
 
-  constructor(options: DnsServerOptions, modules: DnsServerModules) {
+  constructor(options: DnsServerOptions, modules: DnsServerModules, open = openDnsWorker) {
     this.#options = options;
     this.#modules = modules;
+    this.#openWorker = open;
   }
 
   async start(): Promise<void> {
@@ -101,21 +112,11 @@ export class DnsThread implements NameServer {
     clearTimeout(force);
   }
 
-  /** Ends the thread by force, as a fault in it would. */
-  async endForTest(): Promise<void> {
-    await this.#thread?.worker.terminate();
-  }
-
   #open(): Thread {
     const nowMs = this.#modules.clock.nowMs();
     const networks = this.#modules.overlayNetworks();
     const start: DnsThreadStart = { options: this.#options, networks };
-    // An empty environment: secrets that came by it are none of this thread's business.
-    const worker = new Worker(new URL('./dns.worker.js', import.meta.url), {
-      name: 'dns',
-      workerData: start,
-      env: {},
-    });
+    const worker = this.#openWorker(start);
     let settle = { resolve: (): void => {}, reject: (_error: Error): void => {} };
     const started = new Promise<void>((resolve, reject) => {
       settle = { resolve, reject };

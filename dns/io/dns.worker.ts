@@ -18,8 +18,10 @@ import { DnsServer } from './dns-server.js';
 const DNS_NICE = -12;
 /** The shortest turn that kernels grant: an answer takes some microseconds. */
 const TURN_NANOSECONDS = 100_000;
-/** How old what the router knows of us may be; also the sign of life. */
+/** How old what the router knows of us may be. */
 const STATUS_INTERVAL_MS = 250;
+/** An unchanged status is told each time so many intervals have passed, as a sign of life. */
+const SIGN_OF_LIFE_INTERVALS = 8;
 
 const port = parentPort;
 if (port === null) throw new Error('not a thread');
@@ -36,6 +38,18 @@ const server = new DnsServer(start.options, {
   random: systemRandom,
   log,
 });
+
+let told = '';
+let untold = 0;
+function tellStatus(): void {
+  const status = server.status();
+  const text = JSON.stringify(status);
+  untold += 1;
+  if (text === told && untold < SIGN_OF_LIFE_INTERVALS) return;
+  told = text;
+  untold = 0;
+  tell({ type: 'status', status });
+}
 
 async function refresh(id: number): Promise<void> {
   try {
@@ -75,7 +89,7 @@ port.on('message', handle);
 try {
   await server.start();
   tell({ type: 'started', status: server.status() });
-  timer = setInterval(() => tell({ type: 'status', status: server.status() }), STATUS_INTERVAL_MS);
+  timer = setInterval(tellStatus, STATUS_INTERVAL_MS);
 } catch (error) {
   tell({ type: 'start-failed', code: errorCode(error), text: errorText(error) });
   port.close();

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type Cidr, networkOf, parseCidr, parseIpv4 } from '../../core/ip.js';
+import { canParse } from '../../core/text.js';
 import { CniCode, CniError, DEFAULT_VERSION, SUPPORTED_VERSIONS } from './protocol.js';
 
 /** A pod has a handful; the kernel would take more. */
@@ -80,14 +81,3 @@ export const subnetOf = (config: CniConfig): Cidr | null =>
 
 const unsupported = (key: string, why: string): CniError =>
   new CniError(CniCode.unsupportedField, `${key}: true is not supported: remove it`, why);
-
-function canParse(parse: (text: string) => unknown): (text: string) => boolean {
-  return (text) => {
-    try {
-      parse(text);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-}

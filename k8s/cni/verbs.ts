@@ -14,6 +14,7 @@ import {
   parseCidr,
   parseIpv4,
 } from '../../core/ip.js';
+import { Turns } from '../../core/turns.js';
 import { type CniConfig, parseConfig, type Route, subnetOf } from './config.js';
 import type { PodAddresses, PodNetwork, PodRoute } from './ports.js';
 import {
@@ -51,8 +52,8 @@ interface Attachment {
 
 export class CniVerbs {
   readonly #modules: VerbsModules;
-  /** The last call of each attachment. BOUNDED by the connections of the API. */
-  readonly #lastCalls = new Map<string, Promise<unknown>>();
+  /** Calls for one attachment must not mix. BOUNDED by the connections of the API. */
+  readonly #turns = new Turns();
   readonly counters = { adds: 0, deletes: 0, checks: 0, collected: 0, failures: 0 };
 
   constructor(modules: VerbsModules) {
@@ -68,7 +69,7 @@ export class CniVerbs {
       const attachment = { request, config, ident };
       if (command === 'STATUS') return { result: this.#status() };
       if (command === 'GC') return { result: await this.#collect(config) };
-      return await this.#inTurn(ident, async () => ({
+      return await this.#turns.run(ident, async () => ({
         result: await this.#perform(attachment, signal),
       }));
     } catch (error) {
@@ -221,7 +222,7 @@ export class CniVerbs {
     const present = [...network.idents(prefix), ...(addresses?.idents(prefix) ?? [])];
     const dead = new Set(present.filter((ident) => !living.has(ident)));
     for (const ident of dead) {
-      await this.#inTurn(ident, async () => {
+      await this.#turns.run(ident, async () => {
         network.remove(ident);
         await addresses?.release(ident);
       });
@@ -247,17 +248,6 @@ export class CniVerbs {
       'the allocator of the router is off',
       'start it with --ipalloc-range, or name another plugin in ipam.type',
     );
-  }
-
-  async #inTurn<T>(ident: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#lastCalls.get(ident) ?? Promise.resolve();
-    const call = before.then(work, work);
-    this.#lastCalls.set(ident, call);
-    try {
-      return await call;
-    } finally {
-      if (this.#lastCalls.get(ident) === call) this.#lastCalls.delete(ident);
-    }
   }
 }
 

@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import { ConfigError } from '../../core/errors.js';
 import { parseCidr, parseIpv4 } from '../../core/ip.js';
+import { canParse } from '../../core/text.js';
 import { DEFAULT_HTTP_ADDRESS, DEFAULT_SOCKET_PATH } from '../../router/api-types.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -135,15 +136,4 @@ export function peersOfNodes(value: unknown, nodeName: string): string[] {
     const of = (type: string) => ipv4.findLast((entry) => entry.type === type)?.address;
     return of('InternalIP') ?? of('ExternalIP') ?? [];
   });
-}
-
-function canParse(parse: (text: string) => unknown): (text: string) => boolean {
-  return (text) => {
-    try {
-      parse(text);
-      return true;
-    } catch {
-      return false;
-    }
-  };
 }

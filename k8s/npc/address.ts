@@ -40,6 +40,7 @@ function groupsOf(half: string): number[] | null {
 
 export const isIpv6 = (text: string): boolean => text.includes(':');
 
+/** Canonical text (RFC 5952 for IPv6). @param bytes 4 or 16 of them. */
 export function formatAddress(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join('.');
   const groups = Array.from(

@@ -9,7 +9,12 @@ const MAX_INTERFACE_CHARS = 15;
 export const cniRequest = z.strictObject({
   plugin: z.enum(['weave-net', 'weave-ipam']),
   command: z.enum(['ADD', 'DEL', 'CHECK', 'STATUS', 'GC']),
-  containerId: z.string().max(MAX_ID_CHARS),
+  // The characters of the specification: other parts of the router own addresses under names with
+  // a colon, which no request for a container may reach.
+  containerId: z
+    .string()
+    .max(MAX_ID_CHARS)
+    .regex(/^([A-Za-z0-9][A-Za-z0-9_.-]*)?$/, 'expected letters, digits, "_", "." and "-"'),
   netns: z
     .string()
     .max(MAX_PATH_CHARS)

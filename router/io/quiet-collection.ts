@@ -6,6 +6,7 @@
 import { performance } from 'node:perf_hooks';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { keepHeapsSmall } from '../../core/io/small-heap.js';
 
 const CHECK_INTERVAL_MS = 3_000;
 /** Share of an interval that the event loop may have been busy for it to count as rest. */
@@ -23,7 +24,7 @@ export interface HeapModules {
   /** Bytes that the heap holds from the system. */
   readonly heapBytes: () => number;
   readonly collect: () => void;
-  /** Young generations may grow, which makes collections of much garbage several times cheaper. */
+  /** Heaps may grow as V8 likes, which makes collections of much garbage several times cheaper. */
   readonly allowGrowth: (allowed: boolean) => void;
 }
 
@@ -72,8 +73,7 @@ function systemHeap(): HeapModules {
     },
     heapBytes: () => getHeapStatistics().total_heap_size,
     collect: makeCollector(),
-    // 2 is V8's own value; for 1 see small-heap.ts.
-    allowGrowth: (allowed) => setFlagsFromString(`--semi-space-growth-factor=${allowed ? 2 : 1}`),
+    allowGrowth: (allowed) => keepHeapsSmall(!allowed),
   };
 }
 

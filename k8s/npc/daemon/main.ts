@@ -1,34 +1,21 @@
 #!/usr/bin/env node
 /** The policy controller `weave-npc`: reads its options, starts, ends on a signal. */
-import '../../../router/io/small-heap.js';
-import { readFileSync, writeSync } from 'node:fs';
+import '../../../core/io/small-heap.js';
 import { systemClock } from '../../../core/clock.js';
 import { errorCode, errorText } from '../../../core/errors.js';
+import { packageVersion } from '../../../core/io/package-version.js';
+import { writeToStandardError } from '../../../core/io/standard-error.js';
 import type { Logger } from '../../../core/log.js';
 import { createLogger } from '../../../router/log.js';
 import { interpretNpcStart, type NpcStart } from './options.js';
 
 const STOP_TIMEOUT_MS = 5_000;
 
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
-
-/** Lines about failures leave before the process does, so they are written synchronously. */
-function writeLine(line: string): void {
-  try {
-    writeSync(process.stderr.fd, line);
-  } catch {
-    // Nobody reads: a log that is full or gone must not stop the controller.
-  }
-}
-
 async function run({ config, warnings }: NpcStart & { kind: 'run' }): Promise<void> {
   process.umask(0o077);
   const log = createLogger(
     { level: config.logLevel, format: config.logFormat },
-    { clock: systemClock, write: writeLine },
+    { clock: systemClock, write: writeToStandardError },
   );
   log.info('starting', { version, node: config.nodeName });
   for (const warning of warnings) log.warn(warning);
@@ -69,7 +56,7 @@ function handleSignals(log: Logger, end: (code: number) => void): void {
   process.on('unhandledRejection', fault);
 }
 
-const version = packageVersion();
+const version = packageVersion(import.meta.url);
 const request = interpretNpcStart({ argv: process.argv.slice(2), env: process.env, version });
 if (request.kind === 'run') await run(request);
 else {

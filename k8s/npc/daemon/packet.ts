@@ -3,6 +3,7 @@
  * SCTP. Source: RFC 791, RFC 8200 section 4, RFC 9293, RFC 768, RFC 9260.
  */
 import { formatIpv4, type Ipv4 } from '../../../core/ip.js';
+import { formatAddress } from '../address.js';
 
 /** Enough for the longest headers that are read: IPv4 with options, or IPv6 with a few more. */
 export const PACKET_COPY_BYTES = 160;
@@ -71,7 +72,12 @@ function parseIpv6Flow(packet: Uint8Array): PacketFlow | null {
     } else break;
   }
   const rest = isLater || at > packet.length ? new Uint8Array(0) : packet.subarray(at);
-  return flow(next, formatIpv6(packet.subarray(8, 24)), formatIpv6(packet.subarray(24, 40)), rest);
+  return flow(
+    next,
+    formatAddress(packet.subarray(8, 24)),
+    formatAddress(packet.subarray(24, 40)),
+    rest,
+  );
 }
 
 function flow(
@@ -97,19 +103,3 @@ function flow(
 
 const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-
-/** The canonical text of RFC 5952. @param bytes 16 of them. */
-export function formatIpv6(bytes: Uint8Array): string {
-  const view = viewOf(bytes);
-  const groups = Array.from({ length: 8 }, (_, index) => view.getUint16(index * 2));
-  let best = { start: -1, length: 1 };
-  for (let start = 0; start < 8; start++) {
-    let length = 0;
-    while (start + length < 8 && groups[start + length] === 0) length += 1;
-    if (length > best.length) best = { start, length };
-  }
-  const text = (part: readonly number[]): string =>
-    part.map((group) => group.toString(16)).join(':');
-  if (best.start < 0) return text(groups);
-  return `${text(groups.slice(0, best.start))}::${text(groups.slice(best.start + best.length))}`;
-}
