@@ -14,11 +14,11 @@ import type { Logger } from '../core/log.js';
 import type { Mac } from '../core/mac.js';
 import { formatPeerName, type PeerName } from '../core/peer-name.js';
 import { randomBelow } from '../core/random.js';
-import type { DeviceEvent } from '../fastdp/io/messages.js';
 import { SleeveOverlay } from '../fastdp/io/sleeve-overlay.js';
 import { KEY_LIMITS } from '../fastdp/key-schedule.js';
 import { MeshRunner } from '../mesh/io/runner.js';
 import { Tcp } from '../mesh/io/tcp.js';
+import { isLanTarget } from '../mesh/lan-neighbours.js';
 import { Mesh } from '../mesh/mesh.js';
 import { parseTargetAddress } from '../mesh/peer/target-address.js';
 import { systemRandom } from '../sys/random.js';
@@ -26,6 +26,7 @@ import { ApiCounters } from './api/counters.js';
 import { choosePeerName } from './choose-peer-name.js';
 import { CniPart } from './cni-part.js';
 import type { LoadedConfig } from './config.js';
+import { handleDeviceEvent } from './device-events.js';
 import type { DnsPart } from './dns-part.js';
 import { HostNetwork } from './host/host-network.js';
 import { createHostModules } from './host/io/modules.js';
@@ -219,7 +220,10 @@ export class Router {
       { log, openAfter: bridgeReady },
     );
     this.#undo.push(() => overlay.close());
-    overlay.onDeviceEvent = (event) => this.#handleDevice(event, host);
+    const { log: deviceLog, onEnd } = this.#modules;
+    const attachTap = (): Promise<void> => host.attachTap();
+    overlay.onDeviceEvent = (event) =>
+      handleDeviceEvent(event, { attachTap, onEnd, log: deviceLog });
     preferControlThread(this.#modules.log);
     await host.attachTap();
     return overlay;
@@ -257,7 +261,7 @@ export class Router {
       { random: systemRandom, clock: systemClock, overlays: [overlay], log },
     );
     const onTargetsChanged = (texts: readonly string[]): void =>
-      this.#store.update({ targets: [...texts] });
+      this.#store.update({ targets: texts.filter((text) => !isLanTarget(text)) });
     const runner = new MeshRunner({ mesh, tcp, clock: systemClock, log, onTargetsChanged });
     const unresolved = new UnresolvedTargets({
       log,
@@ -270,7 +274,21 @@ export class Router {
     const dns = await this.#startDns(name, mesh, parts.host);
     await runner.start();
     this.#undo.push(() => runner.stop());
+    if (config.lanDiscovery) await this.#startLan(name, runner);
     return { mesh: runner, dns, ipam, unresolved };
+  }
+
+  async #startLan(name: PeerName, runner: MeshRunner): Promise<void> {
+    const { LanPart } = await import('./io/lan-part.js');
+    const { port, bridge } = this.#loaded.config;
+    const { log } = this.#modules;
+    const part = new LanPart(
+      { name, port, bridge, password: this.#loaded.password },
+      { mesh: runner, clock: systemClock, random: systemRandom, log },
+    );
+    runner.addCounters(() => part.counters);
+    await part.start();
+    this.#undo.push(() => part.stop());
   }
 
   async #startDns(name: PeerName, mesh: Mesh, host: HostNetwork): Promise<DnsPart | null> {
@@ -370,28 +388,5 @@ export class Router {
     );
     service.ready(`peer ${formatPeerName(name)}`);
     this.#undo.push(() => service.stopping());
-  }
-
-  #handleDevice(event: DeviceEvent, host: HostNetwork): void {
-    const { log, onEnd } = this.#modules;
-    switch (event.type) {
-      case 'tap-opened':
-        host.attachTap().catch((error: unknown) => {
-          const fields = { code: errorCode(error), error: errorText(error) };
-          log.error('the new TAP device could not be put on the bridge', fields);
-        });
-        return;
-      case 'loop-ended':
-        onEnd(`the data plane ended: ${event.text}`);
-        return;
-      case 'tap-lost':
-        log.warn('the TAP device is gone; making it again', { code: event.code });
-        return;
-      case 'tap-down':
-        log.warn('the TAP device is set down: no frame passes');
-        return;
-      case 'tap-up':
-        log.info('the TAP device is up again');
-    }
   }
 }

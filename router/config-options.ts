@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { errorText } from '../core/errors.js';
 import { type Cidr, networkOf, parseCidr, parseIpv4 } from '../core/ip.js';
 import { BASE_PORT, DEFAULT_CONNECTION_LIMIT, DEFAULT_MTU } from '../core/limits.js';
+import { parseListenAddress } from '../core/listen-address.js';
 import { type PeerName, parsePeerName } from '../core/peer-name.js';
 import { MAX_QUEUES } from '../fastdp/io/messages.js';
 import { CIPHERS, type Cipher } from '../mesh/peer/ciphers.js';
@@ -33,11 +34,6 @@ import {
   parseOptionalSubnet,
   parseReclaimAfter,
 } from './ipam-options.js';
-
-/** Where a listener binds. `host` null is every address. */
-export type ListenAddress =
-  | { readonly kind: 'tcp'; readonly host: string | null; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
 
 export type LogLevel = 'debug' | 'info' | 'warning' | 'error';
 
@@ -85,18 +81,6 @@ const path = text('a path', (value) => (value === '' || value.includes('\0') ? u
 
 const oneOf = <const T extends readonly string[]>(values: T) =>
   text<T[number]>(`one of ${values.join(', ')}`, (value) => values.find((v) => v === value));
-
-/** `host:port`, `:port`, `[v6]:port`, `/path`, or nothing for "off". */
-export function parseListenAddress(value: string): ListenAddress | null | undefined {
-  if (value === '') return null;
-  if (value.startsWith('/')) return { kind: 'unix', path: value };
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(value);
-  if (match === null) return undefined;
-  const port = Number(match[3]);
-  if (port > 65535) return undefined;
-  const host = match[1] ?? match[2] ?? '';
-  return { kind: 'tcp', host: host === '' ? null : host, port };
-}
 
 const listenAddress = text('host:port, :port, an absolute path or nothing', parseListenAddress);
 
@@ -156,6 +140,7 @@ export const optionSchemas = {
   'trusted-subnets': trustedSubnets,
   cipher: ciphers,
   'no-discovery': onOff,
+  discovery: oneOf(['gossip', 'multicast']),
   resume: onOff,
   'conn-limit': integer(0, 100_000),
   'http-addr': listenAddress,
@@ -245,6 +230,11 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
   'trusted-subnets': value('', 'networks whose connections need no data encryption'),
   cipher: value(CIPHERS.join(','), 'ciphers accepted for data', 'WEAVE_CIPHER'),
   'no-discovery': flag('connect to the given peers only'),
+  discovery: value(
+    'gossip',
+    'or multicast: also find routers of the local network',
+    'WEAVE_DISCOVERY',
+  ),
   resume: flag('use the peers stored at the last run'),
   'conn-limit': value(String(DEFAULT_CONNECTION_LIMIT), 'most connections, 0 = no limit'),
   'http-addr': value(DEFAULT_HTTP_ADDRESS, 'control API, empty = off', 'WEAVE_HTTP_ADDR'),

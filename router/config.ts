@@ -5,12 +5,12 @@
  */
 import { type ConfigError, ConfigError as ConfigFault } from '../core/errors.js';
 import type { Cidr } from '../core/ip.js';
+import type { ListenAddress } from '../core/listen-address.js';
 import type { PeerName } from '../core/peer-name.js';
 import type { OffloadSwitches } from '../fastdp/io/offloads.js';
 import type { Cipher } from '../mesh/peer/ciphers.js';
 import {
   absentOptions,
-  type ListenAddress,
   type LogLevel,
   type OptionName,
   type OptionValues,
@@ -28,7 +28,7 @@ import { buildDnsConfig, type DnsConfig } from './dns-options.js';
 import { buildIpamConfig, type IpamConfig, ipamWarnings } from './ipam-options.js';
 import { CREDENTIAL_NAME, type FileReader, type PasswordSource, readPassword } from './password.js';
 
-export type { ListenAddress, LogLevel } from './config-options.js';
+export type { LogLevel } from './config-options.js';
 
 export interface RouterConfig {
   /** Address to bind for peers; null is all. */
@@ -50,6 +50,8 @@ export interface RouterConfig {
   readonly rekeyIntervalMs: number;
   readonly busyPoll: boolean;
   readonly discovery: boolean;
+  /** Announce this router on the local network, and call those that are heard there. */
+  readonly lanDiscovery: boolean;
   readonly resume: boolean;
   /** Take the host over from the router that runs. */
   readonly takeOver: boolean;
@@ -288,6 +290,7 @@ function buildConfig(
     rekeyIntervalMs: values['rekey-interval'],
     busyPoll: !values['no-busy-poll'],
     discovery: !values['no-discovery'],
+    lanDiscovery: values.discovery === 'multicast',
     resume: values.resume,
     takeOver: values['take-over'],
     connLimit: values['conn-limit'],

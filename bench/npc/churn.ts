@@ -15,9 +15,9 @@ import { parseNamespace, parsePod, parsePolicy } from '../../k8s/npc/parse.js';
 import { differences } from '../../k8s/npc/read-back.js';
 import type { Ruleset } from '../../k8s/npc/ruleset.js';
 import { SeededNumbers } from '../../test/support/garbage.js';
+import type { PolicyKind } from '../../test/support/kubernetes-api.js';
 import type { Lab } from '../../test/support/lab.js';
 import { POD_PORTS, PodRig } from '../../test/support/pod-rig.js';
-import type { ApiKind } from '../../test/support/policy-api.js';
 import { RunningController } from './controller.js';
 import {
   NAMESPACES,
@@ -216,13 +216,13 @@ export class Churn {
     return PodRig.address(Math.floor(index / podsPerHome), index % podsPerHome);
   }
 
-  #put(kind: ApiKind, object: RawObject): void {
+  #put(kind: PolicyKind, object: RawObject): void {
     this.#controller.api.put(kind, object);
     putInto(this.#cluster, kind, object);
     this.#remember();
   }
 
-  #remove(kind: ApiKind, object: RawObject): void {
+  #remove(kind: PolicyKind, object: RawObject): void {
     this.#controller.api.remove(kind, object);
     this.#cluster.delete(kind === 'networkpolicies' ? 'policies' : kind, object.metadata);
     this.#remember();
@@ -305,7 +305,7 @@ export class Churn {
   }
 }
 
-function putInto(cluster: Cluster, kind: ApiKind, object: unknown): void {
+function putInto(cluster: Cluster, kind: PolicyKind, object: unknown): void {
   if (kind === 'pods') setParsed(parsePod(object), (pod) => cluster.set('pods', pod));
   else if (kind === 'namespaces') {
     setParsed(parseNamespace(object), (namespace) => cluster.set('namespaces', namespace));

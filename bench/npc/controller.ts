@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import type { NpcReport } from '../../k8s/npc/daemon/report.js';
+import { KubernetesApi } from '../../test/support/kubernetes-api.js';
 import type { BackgroundProcess } from '../../test/support/lab.js';
 import type { PodRig } from '../../test/support/pod-rig.js';
-import { PolicyApi } from '../../test/support/policy-api.js';
 import { projectRoot } from '../../test/support/vectors.js';
 import { waitFor } from '../../test/support/wait.js';
 import { NODE } from './world.js';
@@ -14,14 +14,14 @@ const START_LIMIT_MS = 120_000;
 const PROGRAM = join(projectRoot, 'dist/k8s/npc/daemon/main.js');
 
 export class RunningController {
-  readonly api: PolicyApi;
+  readonly api: KubernetesApi;
   readonly #rig: PodRig;
   readonly #socket: string;
   #process: BackgroundProcess | null = null;
 
   constructor(rig: PodRig) {
     this.#rig = rig;
-    this.api = PolicyApi.start(rig.host);
+    this.api = KubernetesApi.start({ netns: rig.host });
     this.#socket = join(rig.lab.folder, 'npc.sock');
     rig.lab.onClose(() => this.api.down());
   }

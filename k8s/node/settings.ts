@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { ConfigError } from '../../core/errors.js';
-import { parseCidr, parseIpv4 } from '../../core/ip.js';
+import { parseCidr } from '../../core/ip.js';
 import { canParse } from '../../core/text.js';
 import { DEFAULT_HTTP_ADDRESS, DEFAULT_SOCKET_PATH } from '../../router/api-types.js';
 
@@ -109,31 +109,4 @@ export function routerArguments(
     ...words(blank(env['EXTRA_ARGS'])),
     ...(peers ?? ['--resume']),
   ];
-}
-
-const nodeList = z.object({
-  items: z.array(
-    z.object({
-      metadata: z.object({ name: z.string() }),
-      status: z
-        .object({
-          addresses: z.array(z.object({ type: z.string(), address: z.string() })).default([]),
-        })
-        .default({ addresses: [] }),
-    }),
-  ),
-});
-
-/**
- * Whom to call, by the API server's list of nodes: each node's InternalIP, else its ExternalIP,
- * IPv4 only, without this node.
- * @param value JSON of a NodeList. @throws {z.ZodError}
- */
-export function peersOfNodes(value: unknown, nodeName: string): string[] {
-  const nodes = nodeList.parse(value).items.filter((node) => node.metadata.name !== nodeName);
-  return nodes.flatMap(({ status: { addresses } }) => {
-    const ipv4 = addresses.filter(({ address }) => canParse(parseIpv4)(address));
-    const of = (type: string) => ipv4.findLast((entry) => entry.type === type)?.address;
-    return of('InternalIP') ?? of('ExternalIP') ?? [];
-  });
 }

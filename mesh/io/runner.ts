@@ -5,6 +5,7 @@
 import type { Clock } from '../../core/clock.js';
 import { errorCode, errorText } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
+import type { PeerName } from '../../core/peer-name.js';
 import type { Mesh } from '../mesh.js';
 import type { MeshAction } from '../mesh-types.js';
 import type { ConnectItem } from '../peer/dial.js';
@@ -27,6 +28,8 @@ export interface MeshRunnerModules {
 
 export class MeshRunner {
   readonly #modules: MeshRunnerModules;
+  /** BOUNDED by the parts of this program. */
+  readonly #moreCounters: (() => Readonly<Record<string, number>>)[] = [];
   #timer: NodeJS.Timeout | null = null;
   #pumping = false;
   #scheduled = false;
@@ -65,9 +68,20 @@ export class MeshRunner {
     this.#run(() => mesh.forget(texts, clock.nowMs()));
   }
 
+  canReach(peer: PeerName): boolean {
+    return this.#modules.mesh.canReach(peer);
+  }
+
+  /** Of parts that belong to the mesh's status but not to its machine. */
+  addCounters(source: () => Readonly<Record<string, number>>): void {
+    this.#moreCounters.push(source);
+  }
+
   status(): MeshStatus {
     const { mesh, clock } = this.#modules;
-    return mesh.status(clock.nowMs(), clock.wallMs());
+    const status = mesh.status(clock.nowMs(), clock.wallMs());
+    const counters = this.#moreCounters.map((source) => source());
+    return { ...status, counters: Object.assign({}, status.counters, ...counters) };
   }
 
   /** Ends all sessions in order and closes the listener. The runner cannot be started again. */

@@ -5,13 +5,13 @@
  */
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
 import { errorCode, errorText, RequestError, WeaveError } from '../../core/errors.js';
+import { type Listening, listen } from '../../core/io/listen.js';
+import type { ListenAddress } from '../../core/listen-address.js';
 import type { Logger } from '../../core/log.js';
-import type { ListenAddress } from '../config.js';
 import type { Control } from '../control.js';
 import { type Route, sendText } from './answers.js';
 import type { ApiCounters } from './counters.js';
 import { refuse } from './guard.js';
-import { type Listening, listen } from './io/listen.js';
 import { controlRoutes, metricsRoutes, statusRoutes } from './routes.js';
 
 export interface ApiServerOptions {

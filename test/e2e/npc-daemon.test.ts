@@ -9,8 +9,8 @@ import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { KubernetesApi } from '../support/kubernetes-api.js';
 import { type BackgroundProcess, Lab } from '../support/lab.js';
-import { PolicyApi } from '../support/policy-api.js';
 import { PolicyRig } from '../support/policy-rig.js';
 import { requireNetns, requireTool } from '../support/requirements.js';
 import { runOk } from '../support/shell.js';
@@ -40,7 +40,7 @@ const onlyPort80 = policy('web', [
 interface Stage {
   readonly lab: Lab;
   readonly rig: PolicyRig;
-  readonly api: PolicyApi;
+  readonly api: KubernetesApi;
   readonly socket: string;
   start(): BackgroundProcess;
   weave(...words: string[]): Promise<string>;
@@ -53,7 +53,7 @@ async function stage(lab: Lab): Promise<Stage> {
   await rig.ready();
   const netns = rig.netnsOf(0);
   lab.ip(netns, ['link set lo up']);
-  const api = PolicyApi.start(netns);
+  const api = KubernetesApi.start({ netns: netns });
   api.put('namespaces', { kind: 'Namespace', metadata: { name: 'shop' } });
   api.put('pods', pod('a', A));
   api.put('pods', pod('b', B));

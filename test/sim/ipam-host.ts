@@ -57,6 +57,7 @@ export class IpamHost {
   /** By address: these run with it, whatever the allocator is doing. */
   readonly workloads = new Map<Ipv4, Workload>();
   readonly waiting = new Map<RequestId, string>();
+  readonly #settling = new Map<RequestId, (refusal: string | null) => void>();
   readonly refusals: string[] = [];
   /** Of the next actions, how many are carried out before a crash; null: all. */
   crashAfter: number | null = null;
@@ -108,6 +109,7 @@ export class IpamHost {
   crash(): void {
     this.allocator = null;
     this.waiting.clear();
+    this.#settling.clear();
     this.crashAfter = null;
   }
 
@@ -142,8 +144,14 @@ export class IpamHost {
     this.drain();
   }
 
-  takeOver(target: PeerName): void {
-    this.allocator?.takeOver(formatPeerName(target), false, this.#modules.nowMs());
+  /** @param settled called once, unless a crash comes first. */
+  takeOver(
+    target: PeerName,
+    force = false,
+    settled: (refusal: string | null) => void = () => {},
+  ): void {
+    const id = this.allocator?.takeOver(formatPeerName(target), force, this.#modules.nowMs());
+    if (id !== undefined) this.#settling.set(id, settled);
     this.drain();
   }
 
@@ -211,6 +219,9 @@ export class IpamHost {
       case 'complete': {
         const ident = this.waiting.get(action.id);
         this.waiting.delete(action.id);
+        const settled = this.#settling.get(action.id);
+        this.#settling.delete(action.id);
+        settled?.(action.result.status === 'failed' ? action.result.text : null);
         if (action.result.status === 'failed') this.refusals.push(action.result.text);
         else if (ident !== undefined && action.result.request === 'allocate') {
           this.#grant(ident, action.result.cidr.address);

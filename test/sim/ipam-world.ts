@@ -69,6 +69,18 @@ export class IpamWorld {
     if (process.env['SIM_TRACE'] !== undefined) console.log(`${this.nowMs} ${text}`);
   }
 
+  /** For what happens beside the allocators. */
+  after(delayMs: number, run: () => void): void {
+    this.#queue.after(delayMs, run);
+  }
+
+  /** One more host starts, with nothing on its disk. */
+  join(name: PeerName): IpamHost {
+    const host = this.#addHost(name, this.#init);
+    this.start(host);
+    return host;
+  }
+
   start(host: IpamHost): void {
     this.#trace(`host${host.name} starts`);
     host.start();

@@ -6,7 +6,12 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { DaemonSet } from 'kubernetes-models/apps/v1';
-import { ClusterRole, ClusterRoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1';
+import {
+  ClusterRole,
+  ClusterRoleBinding,
+  Role,
+  RoleBinding,
+} from 'kubernetes-models/rbac.authorization.k8s.io/v1';
 import { ServiceAccount } from 'kubernetes-models/v1';
 import { parseAllDocuments, parse as parseYaml } from 'yaml';
 import { z } from 'zod';
@@ -29,6 +34,9 @@ const KINDS: Readonly<Record<string, (manifest: object) => { validate(): void }>
     new ClusterRole(manifest as ConstructorParameters<typeof ClusterRole>[0]),
   ClusterRoleBinding: (manifest) =>
     new ClusterRoleBinding(manifest as ConstructorParameters<typeof ClusterRoleBinding>[0]),
+  Role: (manifest) => new Role(manifest as ConstructorParameters<typeof Role>[0]),
+  RoleBinding: (manifest) =>
+    new RoleBinding(manifest as ConstructorParameters<typeof RoleBinding>[0]),
   DaemonSet: (manifest) => new DaemonSet(manifest as ConstructorParameters<typeof DaemonSet>[0]),
 };
 
@@ -59,7 +67,7 @@ test('manifests are valid by the schemas of Kubernetes', () => {
   for (const manifest of [...base, ...load('uninstall.yaml')]) validate(manifest);
   assert.deepEqual(
     base.map(({ kind }) => kind),
-    ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'DaemonSet'],
+    ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding', 'DaemonSet'],
   );
   // The schemas do find mistakes.
   const spec = daemonSetSpec(base);
@@ -74,9 +82,14 @@ test('a rolling update starts the new pod beside the old one', () => {
   for (const { ports, env, livenessProbe } of template.spec?.containers ?? []) {
     assert.equal(ports, undefined);
     assert.equal(livenessProbe, undefined, 'slow is not dead');
-    const password = env?.find(({ name }) => name === 'WEAVE_PASSWORD');
-    assert.ok(password?.valueFrom?.secretKeyRef !== undefined, 'the password is in a secret');
+    assert.ok(env?.some(({ name }) => name === 'HOSTNAME'));
   }
+  const [weave, npc] = template.spec?.containers ?? [];
+  const password = weave?.env?.find(({ name }) => name === 'WEAVE_PASSWORD');
+  assert.ok(password?.valueFrom?.secretKeyRef !== undefined, 'the password is in a secret');
+  const { capabilities, privileged } = npc?.securityContext ?? {};
+  assert.deepEqual(capabilities, { drop: ['ALL'], add: ['NET_ADMIN'] });
+  assert.equal(privileged, undefined);
   assert.equal(template.spec?.hostNetwork, true);
   assert.equal(template.spec?.priorityClassName, 'system-node-critical');
   for (const effect of ['NoSchedule', 'NoExecute']) {
@@ -87,11 +100,19 @@ test('a rolling update starts the new pod beside the old one', () => {
   }
 });
 
-test('the service account has the rights of the two calls that are made, and no others', () => {
+test('the service account has the rights of the calls that are made, and no others', () => {
   const role = base.find(({ kind }) => kind === 'ClusterRole');
+  const verbs = ['get', 'list', 'watch'];
   assert.deepEqual(role?.['rules'], [
-    { apiGroups: [''], resources: ['nodes'], verbs: ['list'] },
+    { apiGroups: [''], resources: ['nodes', 'pods', 'namespaces'], verbs },
+    { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs },
     { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
+  ]);
+  const record = base.find(({ kind }) => kind === 'Role');
+  const configmaps = { apiGroups: [''], resources: ['configmaps'] };
+  assert.deepEqual(record?.['rules'], [
+    { ...configmaps, verbs: ['create'] },
+    { ...configmaps, resourceNames: ['weave-net'], verbs: ['get', 'update'] },
   ]);
 });
 
@@ -154,6 +175,15 @@ test('values of the chart reach the container as text', () => {
   const given = Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value]));
   assert.equal(given['IPALLOC_RANGE'], env.IPALLOC_RANGE);
   assert.equal(given['EXTRA_ARGS'], env.EXTRA_ARGS);
+  const passwordSecret = { name: 'of-this-cluster', key: 'p', optional: false };
+  const [other] =
+    daemonSetSpec(render({ ...defaults(), passwordSecret })).template.spec?.containers ?? [];
+  const password = other?.env?.find(({ name }) => name === 'WEAVE_PASSWORD');
+  assert.deepEqual(password?.valueFrom?.secretKeyRef, passwordSecret);
+  const without = daemonSetSpec(render({ ...defaults(), policies: false })).template.spec;
+  assert.equal(without?.containers.length, 1);
+  const expected = without?.containers[0]?.env?.find(({ name }) => name === 'EXPECT_NPC');
+  assert.equal(expected?.value, '0');
 });
 
 test('the schema of the values takes what is meant and refuses what is mistyped', () => {
@@ -165,6 +195,7 @@ test('the schema of the values takes what is meant and refuses what is mistyped'
   assert.ok(!accepts({ env: { IPALLOC_RANG: '10.40.0.0/16' } }));
   assert.ok(!accepts({ env: { CONN_LIMIT: 'many' } }));
   assert.ok(!accepts({ env: { WEAVE_PASSWORD: 'secret' } }), 'passwords belong into the secret');
+  assert.ok(accepts({ policies: false }) && !accepts({ policies: 'no' }));
   assert.ok(!accepts({ imag: {} }));
   assert.ok(!accepts({ passwordSecret: { name: 'x' } }));
 });

@@ -1,50 +1,34 @@
-/**
- * The two calls of a node's set-up to the API server, with the credentials of the pod. They are
- * read anew for each call, since the kubelet replaces the token every hour.
- */
-import { readFileSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
-import { join } from 'node:path';
-import { WeaveError } from '../../../core/errors.js';
-import type { Environment } from '../settings.js';
+/** What a node asks of the API server beside its list. Source: reference/kubernetes.md 4, 7. */
+import { z } from 'zod';
+import { type ApiClient, ApiFailure } from '../../api/io/client.js';
+import type { Annotations } from '../cluster-record.js';
+import type { StoredRecord } from '../membership.js';
 
-const CREDENTIALS = '/var/run/secrets/kubernetes.io/serviceaccount';
-const TIMEOUT_MS = 10_000;
-/** A list of five thousand nodes has some 40 MB. */
-const MAX_ANSWER_BYTES = 128 * 1024 * 1024;
+export const NODES_PATH = '/api/v1/nodes';
+const NAMESPACE = 'kube-system';
+const CONFIG_MAP = 'weave-net';
+const CONFIG_MAPS_PATH = `/api/v1/namespaces/${NAMESPACE}/configmaps`;
+const CONFIG_MAP_PATH = `${CONFIG_MAPS_PATH}/${CONFIG_MAP}`;
+const JSON_TYPE = 'application/json';
 
-export interface ClusterApiOptions {
-  /** `https://host:port`; `http:` is for tests. */
-  readonly url: string;
-  /** Folder with `token` and `ca.crt`; the first may be missing. */
-  readonly credentials: string;
-}
-
-/** @throws {WeaveError} `not-in-cluster` */
-export function inCluster(env: Environment): ClusterApiOptions {
-  const host = env['KUBERNETES_SERVICE_HOST'];
-  if (host === undefined || host === '') {
-    throw new WeaveError('not-in-cluster', 'KUBERNETES_SERVICE_HOST is not set: no pod?');
-  }
-  const authority = host.includes(':') ? `[${host}]` : host;
-  const port = env['KUBERNETES_SERVICE_PORT'] || '443';
-  return { url: `https://${authority}:${port}`, credentials: CREDENTIALS };
-}
+const configMapSchema = z.looseObject({
+  metadata: z.looseObject({
+    resourceVersion: z.string(),
+    annotations: z.record(z.string(), z.string()).nullish(),
+  }),
+});
+type ConfigMap = z.infer<typeof configMapSchema>;
 
 export class ClusterApi {
-  readonly #options: ClusterApiOptions;
+  readonly #client: ApiClient;
+  /** As it was read or written last. */
+  #configMap: ConfigMap | null = null;
 
-  constructor(options: ClusterApiOptions) {
-    this.#options = options;
+  constructor(client: ApiClient) {
+    this.#client = client;
   }
 
-  /** @returns JSON of a NodeList. @throws {WeaveError} `api-unreachable`, `api-refused` */
-  async nodes(): Promise<unknown> {
-    return JSON.parse(await this.#call('GET', '/api/v1/nodes', '', 'list nodes'));
-  }
-
-  /** @throws {WeaveError} `api-unreachable`, `api-refused` */
+  /** Clears the condition NetworkUnavailable. @throws {ApiFailure}, or what the socket says. */
   async networkAvailable(nodeName: string): Promise<void> {
     const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
     const condition = {
@@ -55,59 +39,75 @@ export class ClusterApi {
       lastTransitionTime: now,
       lastHeartbeatTime: now,
     };
-    const path = `/api/v1/nodes/${encodeURIComponent(nodeName)}/status`;
-    const body = JSON.stringify({ status: { conditions: [condition] } });
-    await this.#call('PATCH', path, body, 'patch nodes/status');
+    await this.#client.json({
+      method: 'PATCH',
+      path: `${NODES_PATH}/${encodeURIComponent(nodeName)}/status`,
+      right: 'patch nodes/status',
+      body: {
+        type: 'application/strategic-merge-patch+json',
+        value: { status: { conditions: [condition] } },
+      },
+    });
   }
 
-  #call(method: string, path: string, body: string, right: string): Promise<string> {
-    const { url, credentials } = this.#options;
-    const token = readIfThere(join(credentials, 'token'))?.trim();
-    const ca = readIfThere(join(credentials, 'ca.crt'));
-    const send = url.startsWith('https:') ? httpsRequest : httpRequest;
-    return new Promise((resolve, reject) => {
-      const fail = (code: string, text: string): void => reject(new WeaveError(code, text));
-      const options = {
-        method,
-        // Without an agent: a call an hour needs no open connection.
-        agent: false,
-        timeout: TIMEOUT_MS,
-        ...(ca === undefined ? {} : { ca }),
-        headers: {
-          Accept: 'application/json',
-          ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
-          ...(body === '' ? {} : { 'Content-Type': 'application/strategic-merge-patch+json' }),
-          'Content-Length': Buffer.byteLength(body),
-        },
-      };
-      const call = send(`${url}${path}`, options, (response) => {
-        const pieces: Buffer[] = [];
-        let bytes = 0;
-        response.on('data', (piece: Buffer) => {
-          bytes += piece.length;
-          if (bytes > MAX_ANSWER_BYTES) call.destroy(new Error('the answer is too large'));
-          else pieces.push(piece);
-        });
-        response.on('error', (error) => fail('api-unreachable', error.message));
-        response.on('end', () => {
-          const status = response.statusCode ?? 0;
-          const text = Buffer.concat(pieces).toString('utf8');
-          if (status >= 200 && status < 300) return resolve(text);
-          const lacks = status === 403 ? `; the service account lacks the right "${right}"` : '';
-          fail('api-refused', `the API server answered ${status} to "${right}"${lacks}`);
-        });
-      });
-      call.on('timeout', () => call.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
-      call.on('error', (error) => fail('api-unreachable', `the API server: ${error.message}`));
-      call.end(body);
-    });
+  /** Asked of the API server itself, not of a list that may be behind. */
+  async nodeExists(name: string): Promise<boolean> {
+    const path = `${NODES_PATH}/${encodeURIComponent(name)}`;
+    const found = await orNull(404, () =>
+      this.#client.json({ method: 'GET', path, right: 'get nodes' }),
+    );
+    return found !== null;
+  }
+
+  /** @returns null if there is none. */
+  async readRecord(): Promise<StoredRecord | null> {
+    const right = `get configmaps/${CONFIG_MAP} in ${NAMESPACE}`;
+    const path = CONFIG_MAP_PATH;
+    const value = await orNull(404, () => this.#client.json({ method: 'GET', path, right }));
+    this.#configMap = null;
+    return value === null ? null : this.#note(value);
+  }
+
+  /** @returns null if somebody else wrote since it was read. */
+  async writeRecord(annotations: Annotations): Promise<StoredRecord | null> {
+    const value = await this.#write(annotations);
+    return value === null ? null : this.#note(value);
+  }
+
+  async #write(annotations: Annotations): Promise<unknown | null> {
+    const old = this.#configMap;
+    if (old === null) {
+      const metadata = { name: CONFIG_MAP, namespace: NAMESPACE, annotations };
+      const value = { apiVersion: 'v1', kind: 'ConfigMap', metadata };
+      const right = `create configmaps in ${NAMESPACE}`;
+      const body = { type: JSON_TYPE, value };
+      const call = { method: 'POST', path: CONFIG_MAPS_PATH, right, body } as const;
+      return await orNull(409, () => this.#client.json(call));
+    }
+    const value = { ...old, metadata: { ...old.metadata, annotations } };
+    const right = `update configmaps/${CONFIG_MAP} in ${NAMESPACE}`;
+    const call = {
+      method: 'PUT',
+      path: CONFIG_MAP_PATH,
+      right,
+      body: { type: JSON_TYPE, value },
+    } as const;
+    // It may be gone as a whole, too.
+    return await orNull(409, () => orNull(404, () => this.#client.json(call)));
+  }
+
+  #note(value: unknown): StoredRecord {
+    this.#configMap = configMapSchema.parse(value);
+    const { resourceVersion, annotations } = this.#configMap.metadata;
+    return { resourceVersion, annotations: annotations ?? {} };
   }
 }
 
-function readIfThere(path: string): string | undefined {
+async function orNull<T>(status: number, call: () => Promise<T>): Promise<T | null> {
   try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
+    return await call();
+  } catch (error) {
+    if (error instanceof ApiFailure && error.status === status) return null;
+    throw error;
   }
 }

@@ -4,9 +4,10 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { WeaveError } from '../../../core/errors.js';
 import { CONFLIST_FILE, conflist, OLD_CONFIG_FILE, PLUGIN_NAMES } from '../conflist.js';
 
 const execute = promisify(execFile);
@@ -36,6 +37,17 @@ export class HostFiles {
     return join(this.#options.hostRoot, 'etc/cni/net.d');
   }
 
+  async filterBridge(): Promise<void> {
+    for (const name of ['iptables', 'ip6tables']) {
+      const path = `/proc/sys/net/bridge/bridge-nf-call-${name}`;
+      if (!existsSync(path)) {
+        const text = 'the kernel module br_netfilter is not loaded on this node: modprobe it';
+        throw new WeaveError('bridge-not-filtered', text);
+      }
+      if ((await readFile(path, 'utf8')).trim() !== '1') await writeFile(path, '1');
+    }
+  }
+
   async hasPolicies(): Promise<boolean> {
     try {
       const options = { timeout: TOOL_TIMEOUT_MS };
@@ -62,6 +74,31 @@ export class HostFiles {
     await mkdir(this.#configFolder, { recursive: true, mode: 0o755 });
     await replaceFile(path, Buffer.from(conflist(options)), 0o644);
     return true;
+  }
+
+  get #listedPath(): string {
+    return `${this.#options.dbPrefix}cluster.json`;
+  }
+
+  /** Under which name this node was in the record of its cluster; null: it never was. */
+  async listedPeer(): Promise<string | null> {
+    try {
+      const { peer } = JSON.parse(await readFile(this.#listedPath, 'utf8')) as { peer?: unknown };
+      return typeof peer === 'string' ? peer : null;
+    } catch {
+      return null;
+    }
+  }
+
+  async noteListed(peer: string): Promise<void> {
+    await replaceFile(this.#listedPath, Buffer.from(JSON.stringify({ peer })), 0o600);
+  }
+
+  /** What the allocator has stored; who has which address is told by others. */
+  async forgetAddresses(): Promise<void> {
+    for (const name of ['ipam.journal', 'ipam.json', 'cluster.json']) {
+      await rm(`${this.#options.dbPrefix}${name}`, { force: true });
+    }
   }
 
   /** Plugin and state; first the configuration, so that no pod is started without the plugin. */

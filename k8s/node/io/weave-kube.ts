@@ -5,23 +5,28 @@
  *   weave-kube             runs the router, sets up the node beside it, stands by after a hand-over
  *   weave-kube uninstall   removes plugin, configuration, bridge and state from the node
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { errorCode, errorText } from '../../../core/errors.js';
+import { systemClock } from '../../../core/clock.js';
+import { errorCode, errorText, WeaveError } from '../../../core/errors.js';
 import type { LogFields, Logger } from '../../../core/log.js';
 import { printable } from '../../../core/text.js';
-import { HANDED_OVER_EXIT_CODE, READY_MESSAGE } from '../../../router/api-types.js';
+import { systemRandom } from '../../../sys/random.js';
+import { findApiAccess } from '../../api/io/access.js';
+import { ApiClient } from '../../api/io/client.js';
+import { readRecord } from '../cluster-record.js';
 import { setUpNode } from '../set-up.js';
-import { type NodeSettings, peersOfNodes, readSettings, routerArguments } from '../settings.js';
-import { ClusterApi, inCluster } from './cluster-api.js';
+import { type NodeSettings, readSettings, routerArguments } from '../settings.js';
+import { ClusterMember } from './cluster-member.js';
 import { HostFiles } from './host-files.js';
 import { RouterSocket } from './router-socket.js';
+import { Supervisor } from './supervisor.js';
 
 const DEFAULT_PLUGIN = '/usr/local/lib/weave-net/weave-net';
-const STANDBY_POLL_MS = 2_000;
-/** The successor may be restarting; nobody there for this long means that it failed. */
-const STANDBY_MISSES = 8;
+/** An API server that does not answer by then is left for later. */
+const PEERS_TIMEOUT_MS = 10_000;
+const JOIN_RETRY_MS = 1_000;
 const BAD_SETTINGS_EXIT_CODE = 2;
 const KILLED_EXIT_CODE = 1;
 
@@ -42,85 +47,99 @@ const log: Logger = {
 
 const { env } = process;
 
-class Supervisor {
+/** Talks to the API server; null without one, which `KUBE_PEERS` allows. */
+async function clusterClient(): Promise<ApiClient | null> {
+  try {
+    const apiServer = env['KUBE_API'] || null;
+    const accountFolder = env['KUBE_CREDENTIALS'] || null;
+    return new ApiClient(await findApiAccess({ apiServer, kubeconfig: null, accountFolder }, env));
+  } catch (error) {
+    log.warn('this node does not know its cluster', { error: errorText(error) });
+    return null;
+  }
+}
+
+/** What one life of the router on this node needs of the cluster. */
+class Session {
   readonly #settings: NodeSettings;
   readonly #router: RouterSocket;
-  #child: ChildProcess | null = null;
-  #isStarted = false;
-  #isStopping = false;
+  readonly #member: ClusterMember | null;
+  #isEnded = false;
 
-  constructor(settings: NodeSettings) {
+  constructor(settings: NodeSettings, client: ApiClient | null, router: RouterSocket) {
     this.#settings = settings;
-    this.#router = new RouterSocket(settings.socketPath);
+    this.#router = router;
+    const options = { nodeName: settings.nodeName, followTargets: settings.peers === null };
+    this.#member =
+      client === null
+        ? null
+        : new ClusterMember(options, {
+            client,
+            router,
+            onListed: (peer) => void hostFiles(settings).noteListed(peer),
+            clock: systemClock,
+            random: () => systemRandom.float(),
+            log,
+          });
   }
 
-  /** Until the take-over, the old router answers at the same addresses. */
-  async notReady(): Promise<string | null> {
-    return this.#isStarted ? this.#router.notReady() : 'the router is starting';
+  /** Program and arguments of the router. */
+  async command(): Promise<readonly string[]> {
+    this.#member?.start();
+    await this.#forgetIfRemoved();
+    const peers = this.#settings.peers ?? (await this.#peers());
+    return [built('router/main.js'), ...routerArguments(env, this.#settings, peers)];
   }
 
-  /** Also while none runs: then there is nothing to wait for. */
-  stop(signal: NodeJS.Signals): void {
-    this.#isStopping = true;
-    if (this.#child === null) process.exit(0);
-    this.#child.kill(signal);
-  }
-
-  /** @returns the exit code for the container. */
-  async run(peers: readonly string[] | null): Promise<number> {
-    for (;;) {
-      const code = await this.#runRouter(peers);
-      if (code !== HANDED_OVER_EXIT_CODE || this.#isStopping) return code;
-      log.info('another router has taken over; standing by');
-      await this.#standBy();
-      log.warn('the router that took over is gone; starting again');
+  /** Once the router has started. */
+  async join(): Promise<void> {
+    while (!this.#isEnded) {
+      try {
+        this.#member?.join(await this.#router.peerName());
+        return;
+      } catch (error) {
+        log.warn('this node is not in its cluster yet', { error: errorText(error) });
+        await sleep(JOIN_RETRY_MS);
+      }
     }
   }
 
-  #runRouter(peers: readonly string[] | null): Promise<number> {
-    const argv = [built('router/main.js'), ...routerArguments(env, this.#settings, peers)];
-    const stdio = ['inherit', 'inherit', 'inherit', 'ipc'] as const;
-    const child = spawn(process.execPath, argv, { stdio: [...stdio] });
-    child.on('message', (message) => {
-      if (message === READY_MESSAGE) this.#isStarted = true;
-    });
-    this.#child = child;
-    return new Promise((resolve) => {
-      child.once('error', (error) => {
-        log.error('the router could not be started', { error: errorText(error) });
-        resolve(KILLED_EXIT_CODE);
-      });
-      child.once('exit', (code) => {
-        this.#child = null;
-        resolve(code ?? KILLED_EXIT_CODE);
-      });
-    });
+  notListed(): string | null {
+    return this.#member?.notListed() ?? null;
   }
 
-  /** An end of this process would make the kubelet start another router against the new one. */
-  async #standBy(): Promise<void> {
-    for (let misses = 0; misses < STANDBY_MISSES; ) {
-      await sleep(STANDBY_POLL_MS);
-      misses = (await this.#router.isThere()) ? 0 : misses + 1;
+  async networkAvailable(nodeName: string): Promise<void> {
+    if (this.#member === null) throw new WeaveError('not-in-cluster', 'no API server is known');
+    await this.#member.api.networkAvailable(nodeName);
+  }
+
+  async end(): Promise<void> {
+    this.#isEnded = true;
+    await this.#member?.stop();
+  }
+
+  async #peers(): Promise<readonly string[] | null> {
+    const peers = (await this.#member?.peers(PEERS_TIMEOUT_MS)) ?? null;
+    if (peers === null) log.warn('the nodes are not known; calling the peers of the last run');
+    return peers;
+  }
+
+  /** The others have this node's addresses: it starts like a new one. */
+  async #forgetIfRemoved(): Promise<void> {
+    const files = hostFiles(this.#settings);
+    const peer = await files.listedPeer();
+    if (peer === null || this.#member === null || (await this.#router.isThere())) return;
+    try {
+      const stored = await this.#member.api.readRecord();
+      const { peers } = readRecord(stored?.annotations ?? {});
+      if (stored === null || peers.some((entry) => entry.peer === peer)) return;
+      await files.forgetAddresses();
+      log.warn('this node was removed from the cluster meanwhile; its addresses are forgotten', {
+        peer,
+      });
+    } catch (error) {
+      log.warn('whether this node was removed is not known', { error: errorText(error) });
     }
-  }
-}
-
-function clusterApi(): ClusterApi {
-  const url = env['KUBE_API'];
-  if (url === undefined || url === '') return new ClusterApi(inCluster(env));
-  return new ClusterApi({ url, credentials: env['KUBE_CREDENTIALS'] ?? '' });
-}
-
-/** @returns null if the API server does not answer. */
-async function findPeers(settings: NodeSettings): Promise<readonly string[] | null> {
-  if (settings.peers !== null) return settings.peers;
-  try {
-    return peersOfNodes(await clusterApi().nodes(), settings.nodeName);
-  } catch (error) {
-    const fields = { code: errorCode(error), error: errorText(error) };
-    log.warn('the nodes are not known; calling the peers of the last run', fields);
-    return null;
   }
 }
 
@@ -130,12 +149,23 @@ function hostFiles({ hostRoot, dbPrefix }: NodeSettings): HostFiles {
 }
 
 async function runNode(settings: NodeSettings): Promise<void> {
-  const supervisor = new Supervisor(settings);
+  const client = await clusterClient();
+  const router = new RouterSocket(settings.socketPath);
+  let session = new Session(settings, client, router);
+  const supervisor = new Supervisor({
+    router,
+    command: () => session.command(),
+    onStarted: () => void session.join(),
+    onEnded: async () => {
+      await session.end();
+      session = new Session(settings, client, router);
+    },
+    log,
+  });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => supervisor.stop(signal));
   }
-  const ended = supervisor.run(await findPeers(settings));
-  const router = new RouterSocket(settings.socketPath);
+  const ended = supervisor.run();
   void setUpNode(settings, {
     router: {
       notReady: () => supervisor.notReady(),
@@ -143,7 +173,8 @@ async function runNode(settings: NodeSettings): Promise<void> {
     },
     host: hostFiles(settings),
     cluster: {
-      networkAvailable: async (nodeName) => clusterApi().networkAvailable(nodeName),
+      notListed: () => session.notListed(),
+      networkAvailable: (nodeName) => session.networkAvailable(nodeName),
     },
     log,
     sleep: (ms) => sleep(ms),

@@ -4,10 +4,10 @@
  */
 import type { Logger } from '../../../core/log.js';
 import { clip } from '../../../core/text.js';
+import type { ReflectorSink } from '../../api/reflector.js';
 import type { Cluster, Kind, Objects } from '../cluster.js';
 import { type Parsed, parseNamespace, parsePod, parsePolicy } from '../parse.js';
 import type { NpcCounters } from './counters.js';
-import type { ReflectorSink } from './reflector.js';
 import type { ObjectProblem } from './report.js';
 
 export interface IntakeModules {

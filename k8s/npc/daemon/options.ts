@@ -5,21 +5,15 @@
  */
 import yargs from 'yargs';
 import { ConfigError } from '../../../core/errors.js';
+import { type ListenAddress, parseListenAddress } from '../../../core/listen-address.js';
 import { DEFAULT_NPC_SOCKET_PATH } from '../../../router/api-types.js';
 
 export type NpcLogLevel = 'debug' | 'info' | 'warning' | 'error';
 
-/** Where a listener binds; host null is every address. */
-export interface NpcListenAddress {
-  readonly kind: 'tcp';
-  readonly host: string | null;
-  readonly port: number;
-}
-
 export interface NpcConfig {
   readonly nodeName: string;
   /** null: off. */
-  readonly metrics: NpcListenAddress | null;
+  readonly metrics: ListenAddress | null;
   readonly socketPath: string | null;
   readonly logLevel: NpcLogLevel;
   readonly logFormat: 'text' | 'json';
@@ -160,7 +154,7 @@ function buildConfig(
     /^[^\s/"\\]{1,15}$/.test(text) ? text : undefined;
   const config: NpcConfig = Object.freeze({
     nodeName,
-    metrics: check('metrics-addr', '[HOST]:PORT', parseListenAddress),
+    metrics: check('metrics-addr', '[HOST]:PORT', parseMetricsAddress),
     socketPath: check('socket', 'an absolute path', parsePath),
     logLevel: check('log-level', LEVELS.join(', '), (text) =>
       LEVELS.find((level) => level === text || (level === 'warning' && text === 'warn')),
@@ -179,13 +173,10 @@ function buildConfig(
   return errors.length > 0 ? null : config;
 }
 
-function parseListenAddress(text: string): NpcListenAddress | null | undefined {
-  if (text === '') return null;
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
-  if (match === null || Number(match[3]) > 65535) return undefined;
-  const host = match[1] ?? match[2] ?? '';
-  return { kind: 'tcp', host: host === '' ? null : host, port: Number(match[3]) };
-}
+const parseMetricsAddress = (text: string): ListenAddress | null | undefined => {
+  const address = parseListenAddress(text);
+  return address?.kind === 'unix' ? undefined : address;
+};
 
 const parsePath = (text: string): string | null | undefined =>
   text === '' ? null : /^\/[^\0]{1,200}$/.test(text) ? text : undefined;

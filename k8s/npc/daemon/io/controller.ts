@@ -6,6 +6,9 @@ import { type Clock, systemClock } from '../../../../core/clock.js';
 import { errorCode, errorText } from '../../../../core/errors.js';
 import type { Logger } from '../../../../core/log.js';
 import { systemRandom } from '../../../../sys/random.js';
+import { findApiAccess } from '../../../api/io/access.js';
+import { ApiClient } from '../../../api/io/client.js';
+import { ApiFollower } from '../../../api/io/follower.js';
 import { Cluster } from '../../cluster.js';
 import { Compiler } from '../../compiler.js';
 import { differences } from '../../read-back.js';
@@ -19,8 +22,6 @@ import type { NpcMetrics } from '../metrics.js';
 import type { NpcConfig } from '../options.js';
 import type { NpcReport } from '../report.js';
 import { dropReasons, explainByNames } from '../verdicts.js';
-import { findApiAccess } from './api-credentials.js';
-import { ApiFollower } from './api-follower.js';
 import { requireFilteredBridge } from './bridge-filter.js';
 import { KernelWatch } from './kernel-watch.js';
 import { NpcListeners } from './listeners.js';
@@ -103,10 +104,14 @@ export class Controller {
     this.#drive();
     const kinds = KINDS.map((kind) => ({ path: API_PATHS[kind], sink: this.#intake.sink(kind) }));
     const random = (): number => systemRandom.float();
-    const follower = new ApiFollower(access, kinds, { clock: this.#clock, random });
+    const client = new ApiClient(access);
+    const follower = new ApiFollower(client, kinds, { clock: this.#clock, random });
     this.#follower = follower;
     follower.start();
-    this.#undo.push(() => follower.stop());
+    this.#undo.push(async () => {
+      await follower.stop();
+      client.close();
+    });
     await this.#listen();
   }
 
@@ -150,8 +155,8 @@ export class Controller {
     );
     this.#undo.push(() => listeners.close());
     const { socketPath, metrics } = this.#config;
-    if (socketPath !== null) await listeners.openSocket(socketPath);
-    if (metrics !== null) await listeners.openMetrics(metrics.host, metrics.port);
+    if (socketPath !== null) await listeners.open('socket', { kind: 'unix', path: socketPath });
+    if (metrics !== null) await listeners.open('metrics', metrics);
   }
 
   /** At the first scrape: the library weighs some megabytes. */

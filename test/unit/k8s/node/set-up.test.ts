@@ -30,6 +30,7 @@ class FakeNode {
         },
       },
       host: {
+        filterBridge: async () => this.#step('filter'),
         hasPolicies: async () => !this.#fails('policies'),
         installPlugin: async () => this.#step('plugin'),
         writeConflist: async () => {
@@ -37,7 +38,10 @@ class FakeNode {
           return true;
         },
       },
-      cluster: { networkAvailable: async (name) => this.#step(`condition ${name}`) },
+      cluster: {
+        notListed: () => (this.#fails('listed') ? 'it was not written yet' : null),
+        networkAvailable: async (name) => this.#step(`condition ${name}`),
+      },
       log: { error: note, warn: note, info: note, debug: note },
       sleep: async (ms) => {
         this.waits.push(ms);
@@ -60,23 +64,23 @@ class FakeNode {
 test('each step comes after the one before, the condition last', async () => {
   const node = new FakeNode();
   await setUpNode(OPTIONS, node.modules);
-  const order = ['ready', 'expose', 'policies', 'plugin', 'conflist', 'condition node-a'];
-  assert.deepEqual(node.calls, order);
+  const order = 'ready,listed,expose,filter,policies,plugin,conflist,condition node-a';
+  assert.equal(node.calls.join(), order);
   assert.deepEqual(node.waits, []);
 });
 
 test('without a policy controller nothing waits for its rules', async () => {
   const node = new FakeNode({ policies: 1000 });
   await setUpNode({ ...OPTIONS, expectNpc: false }, node.modules);
-  assert.ok(!node.calls.some((call) => call.startsWith('policies')));
+  assert.ok(!node.calls.some((call) => /^(filter|policies)/.test(call)));
 });
 
 test('nothing is installed before router and policies are there', async () => {
   const node = new FakeNode({ ready: 3, policies: 2 });
   await setUpNode(OPTIONS, node.modules);
-  const ready = ['ready failed', 'ready failed', 'ready failed', 'ready', 'expose'];
-  const policies = ['policies failed', 'policies failed', 'policies'];
-  assert.deepEqual(node.calls.slice(0, 8), [...ready, ...policies]);
+  const ready = ['ready failed', 'ready failed', 'ready failed', 'ready', 'listed', 'expose'];
+  const policies = ['filter', 'policies failed', 'policies failed', 'policies'];
+  assert.deepEqual(node.calls.slice(0, 10), [...ready, ...policies]);
   // A reason is told once, not every half second.
   assert.equal(node.logged.filter((line) => line.includes('parts are starting')).length, 1);
 });
@@ -89,4 +93,12 @@ test('a refusal of the API server is tried again, more and more slowly', async (
   assert.equal(Math.max(...node.waits), 30_000);
   assert.equal(node.calls.filter((call) => call === 'conflist').length, 1);
   assert.equal(node.logged.filter((line) => line.includes('step-failed')).length, 1);
+});
+
+test('a record that can not be written holds nothing up for long', async () => {
+  const node = new FakeNode({ listed: 1000 });
+  await setUpNode(OPTIONS, node.modules);
+  assert.equal(node.calls.at(-1), 'condition node-a');
+  const waitedMs = node.waits.reduce((sum, ms) => sum + ms, 0);
+  assert.ok(waitedMs > 20_000 && waitedMs < 40_000, `${waitedMs}`);
 });

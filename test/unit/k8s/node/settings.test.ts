@@ -1,10 +1,9 @@
 /** Environment variables of the node's container. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { ConfigError } from '../../../../core/errors.js';
 import { conflist } from '../../../../k8s/node/conflist.js';
-import { peersOfNodes, readSettings, routerArguments } from '../../../../k8s/node/settings.js';
+import { readSettings, routerArguments } from '../../../../k8s/node/settings.js';
 
 const NODE = { HOSTNAME: 'node-a' };
 
@@ -80,35 +79,6 @@ test('a wrong variable is named', () => {
   wrong({ HOSTNAME: '' }, 'HOSTNAME');
   wrong({ EXPECT_NPC: 'maybe' }, 'EXPECT_NPC');
   wrong({ WEAVE_EXPOSE_IP: '10.40.0.1' }, 'WEAVE_EXPOSE_IP');
-});
-
-const address = (type: string, text: string) => ({ type, address: text });
-const node = (name: string, ...addresses: object[]) => ({
-  metadata: { name },
-  status: { addresses },
-});
-
-test('peers of nodes: internal before external, IPv4 only, not this one', () => {
-  const items = [
-    node('a', address('InternalIP', '198.51.100.11')),
-    node('b', address('ExternalIP', '203.0.113.5'), address('InternalIP', '198.51.100.12')),
-    node('c', address('ExternalIP', '203.0.113.6'), address('Hostname', 'c')),
-    node('d', address('InternalIP', 'fd00::1')),
-    { metadata: { name: 'e' } },
-  ];
-  assert.deepEqual(peersOfNodes({ items }, 'a'), ['198.51.100.12', '203.0.113.6']);
-});
-
-test('whatever the API server sends gives peers or an error', () => {
-  fc.assert(
-    fc.property(fc.jsonValue(), (value) => {
-      try {
-        assert.ok(Array.isArray(peersOfNodes(value, 'a')));
-      } catch (error) {
-        assert.equal((error as Error).name, 'ZodError');
-      }
-    }),
-  );
 });
 
 test('the network configuration names our plugin first', () => {

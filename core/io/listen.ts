@@ -1,13 +1,13 @@
 /**
- * Sockets of the API: TCP, and Unix sockets that only their owner may open.
+ * Sockets of a daemon's API: TCP, and Unix sockets that only their owner may open.
  * Source: reference/http-api.md 1; unix(7).
  */
 import { chmodSync, existsSync, mkdirSync, unlinkSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { connect, Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { errorCode, WeaveError } from '../../../core/errors.js';
-import type { ListenAddress } from '../../config.js';
+import { errorCode, WeaveError } from '../errors.js';
+import type { ListenAddress } from '../listen-address.js';
 
 /** Connections beyond this are refused by the kernel's backlog or closed at once. */
 const MAX_CONNECTIONS = 256;
@@ -87,7 +87,7 @@ async function bindUnix(server: Server, path: string): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   if (existsSync(path)) {
     if (await answers(path)) {
-      throw new WeaveError('listen-failed', `another router answers on ${path}`);
+      throw new WeaveError('listen-failed', `something else answers on ${path}`);
     }
     unlinkSync(path);
   }

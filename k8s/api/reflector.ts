@@ -9,7 +9,7 @@
  * A failure never empties what is known: the last full state stays until a list succeeds.
  * Source: Kubernetes API concepts, "Efficient detection of changes".
  */
-import type { Timeout } from '../../../core/clock.js';
+import type { Timeout } from '../../core/clock.js';
 
 /** The outer shape of what the API sends. */
 export interface ApiObject {

@@ -1,17 +1,24 @@
 /**
- * An API server with the objects that the policy controller follows, in this process but listening
- * in a namespace: lists in pages, watches with bookmarks, versions that are too old (410), refusals
- * (403), absence and restart. Source: Kubernetes API concepts.
+ * An API server with the objects that we follow, in this process but listening in a namespace:
+ * lists in pages, watches with bookmarks, versions that are too old (410), writes that hold for one
+ * version (409), refusals (403), silence, absence and restart. Source: Kubernetes API concepts.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { resolveNetns, withNetns } from '../../sys/netns.js';
 
 export interface StoredObject {
   readonly kind?: unknown;
-  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly resourceVersion?: string;
+  };
 }
 
-export type ApiKind = 'pods' | 'namespaces' | 'networkpolicies';
+/** What policies are made of. */
+export type PolicyKind = 'pods' | 'namespaces' | 'networkpolicies';
+export type ApiKind = PolicyKind | 'nodes' | 'configmaps';
 
 interface ApiEvent {
   readonly version: number;
@@ -24,6 +31,8 @@ const PATHS: ReadonlyMap<string, ApiKind> = new Map([
   ['/api/v1/pods', 'pods'],
   ['/api/v1/namespaces', 'namespaces'],
   ['/apis/networking.k8s.io/v1/networkpolicies', 'networkpolicies'],
+  ['/api/v1/nodes', 'nodes'],
+  ['/api/v1/namespaces/kube-system/configmaps', 'configmaps'],
 ]);
 const BOOKMARK_MS = 2000;
 
@@ -32,8 +41,24 @@ interface Watch {
   readonly response: ServerResponse;
 }
 
-export class PolicyApi {
-  readonly #netns: string;
+export interface KubernetesApiOptions {
+  /** Name of the namespace; absent: this one. */
+  readonly netns?: string;
+  /** PEM; absent: without TLS. */
+  readonly tls?: { readonly key: string; readonly cert: string };
+  readonly port?: number;
+}
+
+/** A write as it came. */
+export interface SeenPatch {
+  readonly path: string;
+  readonly type: string | undefined;
+  readonly authorization: string | undefined;
+  readonly body: string;
+}
+
+export class KubernetesApi {
+  readonly #options: KubernetesApiOptions;
   readonly #objects = new Map<ApiKind, Map<string, StoredObject>>();
   readonly #watches = new Set<Watch>();
   #events: ApiEvent[] = [];
@@ -45,24 +70,31 @@ export class PolicyApi {
   #bookmarks: NodeJS.Timeout | null = null;
   /** Answered with 403 while set. */
   forbidden: ApiKind | null = null;
+  /** So many patches are answered with 403. */
+  patchRefusals = 0;
+  readonly patches: SeenPatch[] = [];
+  /** Takes requests and answers none. */
+  isSilent = false;
+  /** Called before each write, e.g. for another one in between. */
+  beforeWrite: () => void = () => {};
   /** Requests of each form, e.g. `list pods`. */
   readonly requests: string[] = [];
 
-  private constructor(netns: string) {
-    this.#netns = netns;
+  private constructor(options: KubernetesApiOptions) {
+    this.#options = options;
+    this.#port = options.port ?? 0;
     for (const kind of PATHS.values()) this.#objects.set(kind, new Map());
   }
 
-  /** @param netns its name. */
-  static start(netns: string): PolicyApi {
-    const api = new PolicyApi(netns);
+  static start(options: KubernetesApiOptions = {}): KubernetesApi {
+    const api = new KubernetesApi(options);
     api.up();
     return api;
   }
 
   /** As seen from the namespace. */
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `${this.#options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${this.#port}`;
   }
 
   get isUp(): boolean {
@@ -72,9 +104,19 @@ export class PolicyApi {
   /** Listens, the second time at the same port. */
   up(): void {
     if (this.#server !== null) return;
-    const server = createServer((request, response) => this.#answer(request, response));
+    const answer = (request: IncomingMessage, response: ServerResponse): void => {
+      let body = '';
+      request.setEncoding('utf8').on('data', (chunk: string) => {
+        body += chunk;
+      });
+      request.on('end', () => this.#answer(request, body, response));
+    };
+    const { netns, tls } = this.#options;
+    const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
     // Without a host the socket is made at once, inside the namespace.
-    withNetns(resolveNetns(this.#netns), () => server.listen(this.#port));
+    const listen = (): unknown => server.listen(this.#port);
+    if (netns === undefined) listen();
+    else withNetns(resolveNetns(netns), listen);
     const address = server.address();
     if (address !== null && typeof address === 'object') this.#port = address.port;
     this.#server = server;
@@ -92,13 +134,14 @@ export class PolicyApi {
   }
 
   /** Adds or replaces. */
-  put(kind: ApiKind, object: StoredObject): void {
+  put(kind: ApiKind, object: StoredObject): StoredObject {
     const objects = this.#of(kind);
     const key = keyOf(object);
     const type = objects.has(key) ? 'MODIFIED' : 'ADDED';
     const stored = this.#stamp(object);
     objects.set(key, stored);
     this.#publish({ version: this.#version, kind, type, object: stored });
+    return stored;
   }
 
   remove(kind: ApiKind, object: StoredObject): void {
@@ -149,11 +192,16 @@ export class PolicyApi {
     for (const { response } of this.#watches) send(response, { type: 'BOOKMARK', object });
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse): void {
+  #answer(request: IncomingMessage, body: string, response: ServerResponse): void {
+    if (this.isSilent) return;
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost');
     const kind = PATHS.get(pathname);
-    if (kind === undefined) {
-      fail(response, 404, 'not found');
+    if (request.method === 'PATCH') {
+      this.#patch(request, body, response);
+      return;
+    }
+    if (kind === undefined || request.method === 'POST') {
+      this.#answerOne(request.method ?? 'GET', pathname, body, response);
       return;
     }
     const isWatch = searchParams.get('watch') === 'true';
@@ -161,6 +209,49 @@ export class PolicyApi {
     if (this.forbidden === kind) fail(response, 403, `${kind} is forbidden`);
     else if (isWatch) this.#watch(kind, Number(searchParams.get('resourceVersion')), response);
     else this.#list(kind, searchParams, response);
+  }
+
+  #patch(request: IncomingMessage, body: string, response: ServerResponse): void {
+    this.requests.push('patch');
+    this.patchRefusals -= 1;
+    if (this.patchRefusals >= 0) {
+      fail(response, 403, 'forbidden');
+      return;
+    }
+    const { authorization, 'content-type': type } = request.headers;
+    this.patches.push({ path: request.url ?? '', type, authorization, body });
+    reply(response, {});
+  }
+
+  /** One object: GET, PUT and POST. */
+  #answerOne(method: string, path: string, body: string, response: ServerResponse): void {
+    const isCreate = method === 'POST';
+    const at = path.lastIndexOf('/');
+    const kind = PATHS.get(isCreate ? path : path.slice(0, at));
+    if (kind === undefined) {
+      fail(response, 404, 'not found');
+      return;
+    }
+    this.requests.push(`${method.toLowerCase()} ${kind}`);
+    if (this.forbidden === kind) {
+      fail(response, 403, `${kind} is forbidden`);
+      return;
+    }
+    if (method !== 'GET') this.beforeWrite();
+    const sent = isCreate || method === 'PUT' ? (JSON.parse(body) as StoredObject) : null;
+    const name = sent?.metadata.name ?? decodeURIComponent(path.slice(at + 1));
+    const stored = this.list(kind).find(({ metadata }) => metadata.name === name);
+    if (sent === null) {
+      if (stored === undefined) fail(response, 404, `${name} not found`);
+      else reply(response, stored);
+    } else if (isCreate && stored !== undefined) fail(response, 409, `${name} already exists`);
+    else if (!isCreate && stored === undefined) fail(response, 404, `${name} not found`);
+    else if (
+      stored !== undefined &&
+      stored.metadata.resourceVersion !== sent.metadata.resourceVersion
+    ) {
+      fail(response, 409, 'the object has been modified');
+    } else reply(response, this.put(kind, sent));
   }
 
   #list(kind: ApiKind, query: URLSearchParams, response: ServerResponse): void {
@@ -198,6 +289,11 @@ function send(
   { type, object }: { readonly type: string; readonly object: unknown },
 ): void {
   response.write(`${JSON.stringify({ type, object })}\n`);
+}
+
+function reply(response: ServerResponse, value: unknown): void {
+  response.setHeader('Content-Type', 'application/json');
+  response.end(JSON.stringify(value));
 }
 
 function fail(response: ServerResponse, code: number, message: string): void {

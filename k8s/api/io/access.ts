@@ -3,22 +3,25 @@
  * or an address that asks for nothing. Tokens rotate, so they are read again for each request.
  * Source: Kubernetes, "Accessing the API from a pod"; kubeconfig v1.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import { errorText, WeaveError } from '../../../../core/errors.js';
+import { errorText, WeaveError } from '../../../core/errors.js';
 
 export interface ApiAccess {
   readonly server: URL;
-  /** PEM; undefined: those that the runtime trusts. */
-  readonly ca: string | undefined;
+  /** PEM, which rotates like the token; undefined: those that the runtime trusts. */
+  readonly ca: () => string | undefined;
   readonly clientCertificate: string | undefined;
   readonly clientKey: string | undefined;
   /** null: no token. @throws if its file can't be read. */
   readonly token: () => string | null;
 }
 
+/** Where the kubelet puts `token` and `ca.crt` of a pod's service account. */
 const ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+const NO_CERTIFICATES = { clientCertificate: undefined, clientKey: undefined } as const;
 
 const text = z.string().optional();
 const kubeconfigSchema = z.object({
@@ -54,19 +57,30 @@ const kubeconfigSchema = z.object({
     .nullish(),
 });
 
+export interface ApiAccessOptions {
+  /** Address to use as it is, `http://…` for tests and proxies; null: that of the pod. */
+  readonly apiServer: string | null;
+  readonly kubeconfig: string | null;
+  /** Folder with `token` and `ca.crt`, if `apiServer` asks for them. */
+  readonly accountFolder?: string | null;
+}
+
 /** @throws {WeaveError} `api-access` with a sentence on what is missing. */
 export async function findApiAccess(
-  options: { readonly apiServer: string | null; readonly kubeconfig: string | null },
+  options: ApiAccessOptions,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ApiAccess> {
-  if (options.apiServer !== null) return plainAccess(options.apiServer);
+  const folder = options.accountFolder ?? null;
+  if (options.apiServer !== null) return plainAccess(options.apiServer, folder);
   if (options.kubeconfig !== null) return await kubeconfigAccess(options.kubeconfig);
   return accountAccess(env);
 }
 
-function plainAccess(server: string): ApiAccess {
-  const none = { ca: undefined, clientCertificate: undefined, clientKey: undefined };
-  return { server: new URL(server), ...none, token: () => null };
+function plainAccess(server: string, folder: string | null): ApiAccess {
+  if (folder === null) {
+    return { server: new URL(server), ...NO_CERTIFICATES, ca: () => undefined, token: () => null };
+  }
+  return { server: new URL(server), ...NO_CERTIFICATES, ...accountIn(folder) };
 }
 
 function accountAccess(env: Readonly<Record<string, string | undefined>>): ApiAccess {
@@ -80,10 +94,16 @@ function accountAccess(env: Readonly<Record<string, string | undefined>>): ApiAc
   }
   return {
     server: new URL(`https://${host.includes(':') ? `[${host}]` : host}:${port}`),
-    ca: read(`${ACCOUNT_FOLDER}/ca.crt`),
-    clientCertificate: undefined,
-    clientKey: undefined,
-    token: () => read(`${ACCOUNT_FOLDER}/token`).trim(),
+    ...NO_CERTIFICATES,
+    ...accountIn(ACCOUNT_FOLDER),
+  };
+}
+
+function accountIn(folder: string): Pick<ApiAccess, 'ca' | 'token'> {
+  return {
+    // Without one, those that the runtime trusts.
+    ca: () => (existsSync(`${folder}/ca.crt`) ? read(`${folder}/ca.crt`) : undefined),
+    token: () => read(`${folder}/token`).trim(),
   };
 }
 
@@ -114,7 +134,7 @@ async function kubeconfigAccess(path: string): Promise<ApiAccess> {
   const { token, tokenFile } = user;
   return {
     server: new URL(cluster.server),
-    ca: file(cluster['certificate-authority-data'], cluster['certificate-authority']),
+    ca: () => file(cluster['certificate-authority-data'], cluster['certificate-authority']),
     clientCertificate: file(user['client-certificate-data'], user['client-certificate']),
     clientKey: file(user['client-key-data'], user['client-key']),
     token: () =>

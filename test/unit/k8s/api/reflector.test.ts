@@ -5,7 +5,7 @@ import {
   Reflector,
   type ReflectorAction,
   type ReflectorSink,
-} from '../../../../../k8s/npc/daemon/reflector.js';
+} from '../../../../k8s/api/reflector.js';
 
 interface Rig {
   readonly reflector: Reflector;
