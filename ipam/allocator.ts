@@ -137,10 +137,7 @@ export class Allocator implements IpamMachine {
     this.#election.begin(this.#uid, outcome === 'restored' ? (snapshot?.vote ?? null) : null);
     const restored = !this.#holdings.ring.isEmpty;
     if (restored) this.#election.end();
-    else if (init.mode === 'seed' && init.peers.length > 0) {
-      this.#createRing(init.peers);
-      this.#outbox.broadcast();
-    }
+    else if (init.mode === 'seed' && init.peers.length > 0) this.#createRing(init.peers);
     this.#standing.start(restored, nowMs);
     for (const { ident, cidr, watched } of preClaims) {
       this.#holdings.adopt(ident ?? ANONYMOUS_IDENT, cidr, watched);
@@ -269,6 +266,7 @@ export class Allocator implements IpamMachine {
     if (this.#tickAtMs === null) return;
     this.#nowMs = nowMs;
     this.#requests.handleTimeout(nowMs);
+    this.#election.handleTimeout(nowMs);
     if (nowMs < this.#tickAtMs) return;
     this.#tickAtMs = nowMs + TICK_MS;
     this.handlePeersChanged(nowMs);
@@ -287,7 +285,8 @@ export class Allocator implements IpamMachine {
   }
 
   nextTimeout(): Timeout | null {
-    return this.#tickAtMs === null ? null : this.#requests.nextTimeout(this.#tickAtMs);
+    if (this.#tickAtMs === null) return null;
+    return this.#requests.nextTimeout(Math.min(this.#tickAtMs, this.#election.nextRepeatMs));
   }
 
   pollAction(): IpamAction | null {
@@ -353,10 +352,8 @@ export class Allocator implements IpamMachine {
           this.#outbox.broadcast();
         },
         onAsk: () => this.#outbox.broadcast(),
-        onAgreed: (peers) => {
-          this.#createRing(peers);
-          this.#outbox.broadcast();
-        },
+        nowMs: () => this.#nowMs,
+        onAgreed: (peers) => this.#createRing(peers),
         onGuess: (quorum) => this.#outbox.log('info', 'assuming quorum', { quorum }),
       },
     );
@@ -366,6 +363,7 @@ export class Allocator implements IpamMachine {
     this.#holdings.ring.divide(peers);
     this.#holdings.followRing();
     this.#ringChanged(this.#nowMs);
+    this.#outbox.broadcast();
   }
 
   #ringChanged(nowMs: number): void {

@@ -17,11 +17,19 @@ export interface ElectionModules {
   readonly targetCount: () => number;
   /** Our claims changed: they must be stored, then spread. */
   readonly onClaims: () => void;
-  /** An observer asks for a ring. */
+  /** What we know is to be told; an observer asks for a ring by it. */
   readonly onAsk: () => void;
   readonly onAgreed: (peers: readonly PeerName[]) => void;
   readonly onGuess: (quorum: number) => void;
+  /** Milliseconds, monotonic. */
+  readonly nowMs: () => number;
 }
+
+/**
+ * At the start peers appear one by one, and some have missed what we said: it is said again, after
+ * this and twice as long each time, without another proposal, until the next tick of the allocator.
+ */
+const FIRST_REPEAT_MS = 250;
 
 export class Election {
   readonly #options: ElectionOptions;
@@ -30,6 +38,7 @@ export class Election {
   #consensus: Consensus | null = null;
   #awaiting = false;
   #over = false;
+  #repeat = { atMs: Number.POSITIVE_INFINITY, pauseMs: FIRST_REPEAT_MS };
 
   constructor(options: ElectionOptions, modules: ElectionModules) {
     this.#options = options;
@@ -83,7 +92,20 @@ export class Election {
     if (this.#over || this.#awaiting) return;
     this.#awaiting = true;
     if (this.#consensus !== null) this.#consensus.setQuorum(this.#chooseQuorum());
+    this.#repeat = { atMs: this.#modules.nowMs() + FIRST_REPEAT_MS, pauseMs: FIRST_REPEAT_MS };
     this.#propose();
+  }
+
+  /** When knowledge is to be told again; Infinity: not. */
+  get nextRepeatMs(): number {
+    return this.#awaiting ? this.#repeat.atMs : Number.POSITIVE_INFINITY;
+  }
+
+  handleTimeout(nowMs: number): void {
+    if (nowMs < this.nextRepeatMs) return;
+    const pauseMs = this.#repeat.pauseMs * 2;
+    this.#repeat = { atMs: nowMs + pauseMs, pauseMs };
+    this.#modules.onAsk();
   }
 
   /** Others may have missed our proposal, or it was superseded. */

@@ -1,7 +1,8 @@
 /**
  * Searches for space within a subnet, each shared by all that wait for an address of it. One peer
- * is asked at a time. Messages get lost, and a peer that does not know us yet can't answer: so the
- * same peer is asked again after half a second, a second and so on, up to TICK_MS.
+ * is asked at a time. Messages get lost, a peer that does not know us yet can't answer, and one that
+ * just appeared can't be reached yet: so all is tried again after half a second, a second and so on,
+ * up to TICK_MS.
  */
 import type { PeerName } from '../core/peer-name.js';
 import { type AddressRange, formatRangeAsCidr } from './range.js';
@@ -11,7 +12,12 @@ const FIRST_REPEAT_MS = 500;
 
 interface Search {
   readonly range: AddressRange;
-  asked: { readonly peer: PeerName; readonly atMs: number; readonly pauseMs: number } | null;
+  /** `peer` null: none of those with space can be reached. */
+  asked: {
+    readonly peer: PeerName | null;
+    readonly atMs: number;
+    readonly pauseMs: number;
+  } | null;
   /** Since the last tick. */
   readonly denied: Set<PeerName>;
 }
@@ -34,13 +40,16 @@ export class Searches {
     const search = this.#searches.get(key) ?? { range, asked: null, denied: new Set() };
     this.#searches.set(key, search);
     const { asked } = search;
-    const isThere = asked !== null && peers.isReachable(asked.peer);
+    const isThere = asked?.peer != null && peers.isReachable(asked.peer);
     if (isThere && nowMs - asked.atMs < asked.pauseMs) return null;
-    const left = peers.rank().filter((p) => !search.denied.has(p) && peers.isReachable(p));
+    const hopeful = peers.rank().filter((p) => !search.denied.has(p));
+    if (hopeful.length === 0) return null;
+    const left = hopeful.filter((p) => peers.isReachable(p));
     // Whoever has not answered for long gives way to another choice.
-    const again = isThere && asked.pauseMs < TICK_MS && left.includes(asked.peer);
-    const peer = again ? asked.peer : left[0];
-    if (peer === undefined) return null;
+    const again = isThere && asked.pauseMs < TICK_MS && left.includes(asked.peer as PeerName);
+    const peer = again ? asked.peer : (left[0] ?? null);
+    const isWaiting = asked !== null && nowMs - asked.atMs < asked.pauseMs;
+    if (peer === null && asked?.peer === null && isWaiting) return null;
     const pauseMs = peer === asked?.peer ? Math.min(2 * asked.pauseMs, TICK_MS) : FIRST_REPEAT_MS;
     search.asked = { peer, atMs: nowMs, pauseMs };
     return peer;

@@ -220,3 +220,15 @@ test('26: a claim in advance that the owner refuses is shown as a duplicate', ()
   rig.pass(120 * SECOND);
   assert.equal(allocator.gauges().stranded, 0);
 });
+
+test('votes that nobody heard are told again within a second, without another proposal', () => {
+  const rig = new MeshRig([1, 2, 3], { init: { mode: 'consensus', peers: 3 } });
+  assert.equal(rig.allocate(1, 'a'), null);
+  // Lost: the others were not in the mesh yet.
+  rig.sent.length = 0;
+  rig.pass(200);
+  assert.deepEqual(rig.ringOf(1), []);
+  rig.pass(600);
+  const owners = new Set(rig.ringOf(1).map((entry) => entry.split(' ')[1]));
+  assert.ok(owners.has('1') && owners.size >= 2, [...owners].join());
+});

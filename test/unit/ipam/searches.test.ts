@@ -44,6 +44,22 @@ describe('searches for space', () => {
     assert.equal(searches.choose(RANGE, peersOf(ONE), 3), ONE);
   });
 
+  it('try again soon while those with space can not be reached', () => {
+    const searches = new Searches();
+    let isReachable = false;
+    const peers = { isReachable: () => isReachable, rank: () => [ONE] };
+    const tries: number[] = [];
+    for (let nowMs = 0; nowMs <= 4_000; nowMs = searches.nextRepeatMs()) {
+      assert.equal(searches.choose(RANGE, peers, nowMs), null);
+      assert.equal(searches.choose(RANGE, peers, nowMs + 1), null, 'nothing new at once');
+      tries.push(nowMs);
+    }
+    assert.deepEqual(tries, [0, 500, 1_500, 3_500]);
+    isReachable = true;
+    assert.equal(searches.choose(RANGE, peers, 3_600), ONE, 'somebody can be reached');
+    assert.equal(searches.nextRepeatMs(), 4_100);
+  });
+
   it('tell when somebody is asked again, and nothing that is past', () => {
     const searches = new Searches();
     assert.equal(searches.nextRepeatMs(), Number.POSITIVE_INFINITY);
