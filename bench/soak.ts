@@ -3,7 +3,7 @@
  * Mixed load over two routers for a long time, with a verdict: memory flat, no descriptor leaks,
  * nothing stuck, no faults. As root.
  *
- *   node dist/bench/soak.js [--minutes 60] [--every SECONDS] [--tcp] [--plain]
+ *   node dist/bench/soak.js [--minutes 60] [--every SECONDS] [--tcp] [--megabits N] [--plain]
  *                           [--real BINARY] [-- OPTION_OF_WEAVER…]
  *
  * With --real the second host runs the original's router, which only has to keep going.
@@ -50,6 +50,7 @@ const { values, positionals } = parseArgs({
     minutes: { type: 'string', default: '60' },
     every: { type: 'string', default: '' },
     tcp: { type: 'boolean', default: false },
+    megabits: { type: 'string', default: '' },
     plain: { type: 'boolean', default: false },
     real: { type: 'string', default: '' },
   },
@@ -57,9 +58,10 @@ const { values, positionals } = parseArgs({
 });
 const seconds = Math.round(Number(values.minutes) * 60);
 const everySeconds = Number(values.every || Math.max(2, Math.min(30, seconds / 30)));
-if (!(seconds >= 10) || !(everySeconds >= 1)) {
+const isRateWrong = values.megabits !== '' && !(Number(values.megabits) > 0);
+if (!(seconds >= 10) || !(everySeconds >= 1) || isRateWrong) {
   console.error(
-    'usage: soak [--minutes N] [--every SECONDS] [--tcp] [--plain] [--real BINARY] ' +
+    'usage: soak [--minutes N] [--every SECONDS] [--tcp] [--megabits N] [--plain] [--real BINARY] ' +
       '[-- OPTION_OF_WEAVER…]',
   );
   process.exit(2);
@@ -128,7 +130,10 @@ async function soak(lab: Lab): Promise<boolean> {
   const [w1, w2] = workloads;
   const ours = hosts.filter((host) => host.kind === ownRouter);
   await waitFor('first answer', 10_000, () => w1.reaches(w2.address));
-  const load = new MixedLoad(w1, w2, { tcpOnly: values.tcp });
+  const load = new MixedLoad(w1, w2, {
+    tcpOnly: values.tcp,
+    megabits: values.megabits === '' ? null : Number(values.megabits),
+  });
   const startedMs = performance.now();
   // It begins a second later and outlasts the samples.
   load.start(seconds + Math.ceil(everySeconds));

@@ -18,6 +18,12 @@ const STREAMS: readonly { readonly reverse: boolean; readonly args: readonly str
   { reverse: true, args: ['-u', '-l', '1200', '-b', '50M'] },
 ];
 
+export interface MixedLoadOptions {
+  readonly tcpOnly: boolean;
+  /** Of each TCP stream, per second; null: all it can. */
+  readonly megabits: number | null;
+}
+
 export class MixedLoad {
   /** Failed or changed UDP payloads and streams that ended early, in words. */
   readonly faults: string[] = [];
@@ -29,11 +35,13 @@ export class MixedLoad {
   #ended = false;
 
   readonly #tcpOnly: boolean;
+  readonly #megabits: number | null;
 
-  constructor(w1: Workload, w2: Workload, options: { readonly tcpOnly: boolean }) {
+  constructor(w1: Workload, w2: Workload, options: MixedLoadOptions) {
     this.#w1 = w1;
     this.#w2 = w2;
     this.#tcpOnly = options.tcpOnly;
+    this.#megabits = options.megabits;
   }
 
   start(seconds: number): void {
@@ -41,7 +49,9 @@ export class MixedLoad {
     for (const [index, { reverse, args }] of STREAMS.entries()) {
       if (!isWanted(args)) continue;
       const [from, to] = reverse ? [this.#w2, this.#w1] : [this.#w1, this.#w2];
-      this.#running.push(this.#stream(from, to, `${5200 + index}`, args, seconds));
+      const limit =
+        this.#megabits === null || args.includes('-u') ? [] : ['-b', `${this.#megabits}M`];
+      this.#running.push(this.#stream(from, to, `${5200 + index}`, [...args, ...limit], seconds));
     }
     if (this.#tcpOnly) return;
     this.#w2.agent('echo', ECHO_PORT);
