@@ -11,7 +11,7 @@
 import type { Clock, Timeout } from '../core/clock.js';
 import { RequestError } from '../core/errors.js';
 import type { LogFields } from '../core/log.js';
-import type { PeerName } from '../core/peer-name.js';
+import { formatPeerName, type PeerName } from '../core/peer-name.js';
 import { canonical, isWithin } from './domain-name.js';
 import type { NamesMessage } from './gossip-codec.js';
 import { isLive, type NameEntry } from './name-entry.js';
@@ -78,6 +78,7 @@ export class Names {
     'names-unusable': 0,
     'names-refused': 0,
     'names-old-tombstones': 0,
+    'names-other-domain': 0,
     'names-corrected': 0,
     'names-kept-aside': 0,
     'names-aside-dropped': 0,
@@ -254,11 +255,24 @@ export class Names {
       return false;
     });
     const { changed, refused } = this.table.merge(wanted);
+    this.#noteOtherDomain(changed);
     if (refused > 0) {
       this.#counters['names-refused'] += refused;
       this.#modules.warn('names-full', 'names refused: a peer has too many', { refused });
     }
     return changed;
+  }
+
+  /** A peer with another `--dns-domain`: its names are kept and shown, but nobody here finds them. */
+  #noteOtherDomain(entries: readonly NameEntry[]): void {
+    const foreign = entries.filter((entry) => isLive(entry) && !this.isLocal(entry.hostname));
+    const [first] = foreign;
+    if (first === undefined) return;
+    this.#counters['names-other-domain'] += foreign.length;
+    const text = 'a peer has names of another domain, which are not served here';
+    const { domain } = this.#options;
+    const peer = formatPeerName(first.origin);
+    this.#modules.warn('other-domain', text, { peer, hostname: first.hostname, domain });
   }
 
   /** On a new connection names may arrive before the topology does. */

@@ -269,6 +269,16 @@ test('defect 7: a peer with a wrong clock loses its names, not its connection', 
   assert.notEqual(rig.gossip([entry()], rig.nowS - 899), null);
 });
 
+test('defect 17: names of another domain are pointed out, and kept as they are', () => {
+  const rig = new NamesRig();
+  rig.gossip([entry({ hostname: 'web.other.local.' }), entry()]);
+  assert.deepEqual(rig.warnings, ['other-domain']);
+  assert.equal(rig.names.counters['names-other-domain'], 1);
+  assert.equal(rig.all().length, 2);
+  rig.gossip([entry({ hostname: 'web.other.local.' })]);
+  assert.equal(rig.names.counters['names-other-domain'], 1, 'told when it is new');
+});
+
 test('one peer can not fill the table, and tombstones make room for the living', () => {
   const rig = new NamesRig();
   const many = Array.from({ length: MAX_ENTRIES_PER_PEER + 5 }, (_, i) =>
