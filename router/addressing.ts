@@ -28,6 +28,8 @@ export interface AddressingModules {
 /** The allocator as it runs in this router. */
 export interface Ipam {
   readonly defaultSubnet: Cidr;
+  /** Outside traffic to addresses of ours keeps its source. */
+  readonly keepsSources: boolean;
   readonly runner: IpamRunner;
   readonly watch: WorkloadWatch;
 }

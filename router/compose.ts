@@ -311,9 +311,9 @@ export class Router {
   ): Promise<IpamPart | null> {
     const { config } = this.#loaded;
     if (config.ipam === null) return null;
-    const { nickname, dbPrefix, engineSockets } = config;
+    const { nickname, dbPrefix, engineSockets, noMasqLocal: keepSources } = config;
     const ipam = new IpamPart(
-      { config: config.ipam, localPeer: name, nickname, dbPrefix, engineSockets },
+      { config: config.ipam, localPeer: name, nickname, dbPrefix, engineSockets, keepSources },
       { ...parts, clock: systemClock, random: systemRandom, log: this.#modules.log },
     );
     await ipam.start();

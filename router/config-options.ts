@@ -140,6 +140,7 @@ export const optionSchemas = {
   'trusted-subnets': trustedSubnets,
   cipher: ciphers,
   'no-discovery': onOff,
+  'no-masq-local': onOff,
   discovery: oneOf(['gossip', 'multicast']),
   resume: onOff,
   'conn-limit': integer(0, 100_000),
@@ -230,6 +231,7 @@ export const optionSpecs: { readonly [K in OptionName]: OptionSpec } = {
   'trusted-subnets': value('', 'networks whose connections need no data encryption'),
   cipher: value(CIPHERS.join(','), 'ciphers accepted for data', 'WEAVE_CIPHER'),
   'no-discovery': flag('connect to the given peers only'),
+  'no-masq-local': flag('outside traffic to workloads of this host keeps its source address'),
   discovery: value(
     'gossip',
     'or multicast: also find routers of the local network',
@@ -313,7 +315,6 @@ export const absentOptions: ReadonlyMap<string, AbsentOption> = new Map([
   ...warnOn('the kernel data path is not used; frames go through a TAP device', ['datapath']),
   ...warnOn('frames are captured by a TAP device, which has no such buffer', ['bufsz']),
   ...warnOn('weave-npc makes its rules itself; the option has no effect', ['expect-npc'], true),
-  ...warnOn('use weave expose --without-masquerade for single addresses', ['no-masq-local'], true),
   ...warnOn('frames are counted by reason and not logged one by one', ['pkt-debug'], true),
   ...warnOn('use node --cpu-prof to record a profile', ['profile']),
   ...warnOn(PROXY, ['proxy', 'rewrite-inspect', 'no-default-ipalloc', 'no-rewrite-hosts'], true),

@@ -49,6 +49,7 @@ export interface RouterConfig {
   /** Between changes of keys for data. */
   readonly rekeyIntervalMs: number;
   readonly busyPoll: boolean;
+  readonly noMasqLocal: boolean;
   readonly discovery: boolean;
   /** Announce this router on the local network, and call those that are heard there. */
   readonly lanDiscovery: boolean;
@@ -289,6 +290,7 @@ function buildConfig(
     queues: values['fastdp-queues'],
     rekeyIntervalMs: values['rekey-interval'],
     busyPoll: !values['no-busy-poll'],
+    noMasqLocal: values['no-masq-local'],
     discovery: !values['no-discovery'],
     lanDiscovery: values.discovery === 'multicast',
     resume: values.resume,

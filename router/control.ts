@@ -120,6 +120,8 @@ export interface NamesControl {
 /** Calls reject with `RequestError` for what the caller can mend, like those of `Control`. */
 export interface IpamControl {
   readonly defaultSubnet: Cidr;
+  /** What follows the ring: `no-masq-local`, or nothing. */
+  readonly tracker: string;
   /** @param subnet null: the default. @returns the address with the prefix of the subnet. */
   allocate(ident: string, subnet: Cidr | null, call: IpamCall): Promise<Cidr>;
   /** @param optimistic success before it is known who owns the address. */

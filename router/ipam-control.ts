@@ -25,6 +25,10 @@ export class RunningIpam implements IpamControl {
     this.#engines = engines;
   }
 
+  get tracker(): string {
+    return this.#ipam.keepsSources ? 'no-masq-local' : '';
+  }
+
   get defaultSubnet(): Cidr {
     return this.#ipam.defaultSubnet;
   }

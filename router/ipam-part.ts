@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../core/clock.js';
 import { RequestError } from '../core/errors.js';
-import { formatCidr } from '../core/ip.js';
+import { formatCidr, formatIpv4, type Ipv4 } from '../core/ip.js';
 import type { Logger } from '../core/log.js';
 import type { PeerName } from '../core/peer-name.js';
 import type { Random } from '../core/random.js';
@@ -34,6 +34,8 @@ export interface IpamPartOptions {
   readonly nickname: string;
   readonly dbPrefix: string;
   readonly engineSockets: readonly string[];
+  /** Outside traffic to addresses of ours keeps its source. */
+  readonly keepSources: boolean;
 }
 
 export interface IpamPartModules {
@@ -56,11 +58,16 @@ export class IpamPart implements Ipam {
   readonly #store: IpamFileStore;
   readonly #containers: ContainerWatch;
   readonly #timer: RepairTimer;
+  readonly #localPeer: PeerName;
+  /** Outside traffic to addresses of ours keeps its source. */
+  readonly keepsSources: boolean;
 
   constructor(options: IpamPartOptions, modules: IpamPartModules) {
     const { config, localPeer, nickname, dbPrefix, engineSockets } = options;
     const { mesh, host, hostModules, clock, random, log } = modules;
     this.#modules = modules;
+    this.#localPeer = localPeer;
+    this.keepsSources = options.keepSources;
     this.defaultSubnet = config.defaultSubnet;
     this.#store = new IpamFileStore({ dbPrefix }, { log });
     const view: IpamMeshView = {
@@ -90,7 +97,7 @@ export class IpamPart implements Ipam {
       isContainerRunning: (id) => this.#containers.isRunning(id),
       namespaceExists: (target) => targetExists(target, hostModules.netns),
     });
-    this.#timer = new RepairTimer(() => this.watch.look(), log);
+    this.#timer = new RepairTimer(() => this.#tend(), log);
     this.control = new RunningIpam(this, hostModules.engines);
   }
 
@@ -132,6 +139,18 @@ export class IpamPart implements Ipam {
   async discard(): Promise<void> {
     await this.stop();
     this.#store.remove();
+  }
+
+  async #tend(): Promise<void> {
+    await this.watch.look();
+    if (!this.keepsSources) return;
+    const own = this.runner.status().entries.filter(({ peer }) => peer === this.#localPeer);
+    // A range may go around the end of the address space only as two entries.
+    const ranges = own.map(({ token, size }) => {
+      const last = (token + size - 1) as Ipv4;
+      return `${formatIpv4(token)}-${formatIpv4(last)}`;
+    });
+    await this.#modules.host.keepSourcesTo(ranges);
   }
 
   /** A fault shows at the next look of the timer, which reports it. */

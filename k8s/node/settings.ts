@@ -24,6 +24,8 @@ export interface NodeSettings {
   /** The plugin is installed only when the policy controller has laid its rules. */
   readonly expectNpc: boolean;
   readonly hairpin: boolean;
+  /** Clients from outside keep their addresses on their way to pods of this node. */
+  readonly noMasqLocal: boolean;
   /** Peers to call; null: ask the API server. */
   readonly peers: readonly string[] | null;
   /** null: by the number of peers. */
@@ -48,6 +50,7 @@ const schema = z.object({
   WEAVE_EXPOSE_IP: z.union([z.literal(''), cidrText]).transform((text) => text || null),
   EXPECT_NPC: flag(true),
   HAIRPIN_MODE: flag(true),
+  NO_MASQ_LOCAL: flag(true),
   // Set but empty is a list without peers: the first node of a mesh.
   KUBE_PEERS: z.string().transform(words).nullable(),
   IPALLOC_INIT: z.string().transform((text) => text || null),
@@ -75,6 +78,7 @@ export function readSettings(env: Environment): NodeSettings {
     exposeCidr: data.WEAVE_EXPOSE_IP,
     expectNpc: data.EXPECT_NPC,
     hairpin: data.HAIRPIN_MODE,
+    noMasqLocal: data.NO_MASQ_LOCAL,
     peers: data.KUBE_PEERS,
     ipallocInit: data.IPALLOC_INIT,
   };
@@ -105,6 +109,7 @@ export function routerArguments(
     ...option('status-addr', blank(env['WEAVE_STATUS_ADDR'])),
     ...option('conn-limit', blank(env['CONN_LIMIT']) || '200'),
     ...option('ipalloc-range', blank(env['IPALLOC_RANGE']) || '10.32.0.0/12'),
+    ...(settings.noMasqLocal ? ['--no-masq-local'] : []),
     ...(init === '' ? [] : option('ipalloc-init', init)),
     ...words(blank(env['EXTRA_ARGS'])),
     ...(peers ?? ['--resume']),

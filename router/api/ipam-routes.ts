@@ -32,11 +32,10 @@ export function ipamRoutes(ipam: IpamControl, waiting: WaitingRoom): Route[] {
       path: '/ipinfo/defaultsubnet',
       handle: async (_request, reply) => sendText(reply, 200, formatCidr(ipam.defaultSubnet)),
     },
-    // Routes in a cloud are not managed, so there is no tracker to name.
     {
       method: 'GET',
       path: '/ipinfo/tracker',
-      handle: async (_request, reply) => sendText(reply, 200, '\n'),
+      handle: async (_request, reply) => sendText(reply, 200, `${ipam.tracker}\n`),
     },
     {
       method: 'GET',

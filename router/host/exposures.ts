@@ -48,6 +48,8 @@ export class Exposures {
   /** What the kernel showed right after we last laid the rules. */
   #laid = '';
   #warnedForwarding = false;
+  /** null: the option is off. */
+  #keepSourcesTo: readonly string[] | null = null;
   readonly #foreign: ForeignChains;
 
   constructor(options: ExposureOptions, bridge: Bridge, modules: HostModules) {
@@ -152,6 +154,13 @@ export class Exposures {
     return lost.length;
   }
 
+  /** @param ranges `a.b.c.d-e.f.g.h`, of workloads on this host. */
+  async keepSourcesTo(ranges: readonly string[]): Promise<void> {
+    if (this.#keepSourcesTo?.join() === ranges.join()) return;
+    this.#keepSourcesTo = ranges;
+    await this.#layRules();
+  }
+
   async tearDown(): Promise<void> {
     const { nft, netns } = this.#modules;
     this.#exposures.clear();
@@ -165,7 +174,8 @@ export class Exposures {
     const { bridge, apiPort } = this.#options;
     const exposures = [...this.#exposures.values()];
     this.#laid = '';
-    await nft.apply(netns.host, hostRuleset({ bridge, apiPort, exposures }));
+    const keepSourcesTo = this.#keepSourcesTo;
+    await nft.apply(netns.host, hostRuleset({ bridge, apiPort, exposures, keepSourcesTo }));
     this.#laid = fingerprint(await nft.listTable(netns.host, NFT_TABLE));
     await this.#foreign.lay(this.#networks(), true);
   }

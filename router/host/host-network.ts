@@ -164,6 +164,11 @@ export class HostNetwork {
     return this.#queue.run(() => this.#exposures.hide(cidr));
   }
 
+  /** Outside traffic to these ranges `a.b.c.d-e.f.g.h` keeps its source address. Repeatable. */
+  keepSourcesTo(ranges: readonly string[]): Promise<void> {
+    return this.#queue.run(() => this.#exposures.keepSourcesTo(ranges));
+  }
+
   /** For status pages, and for the caller to store (see `savedExposures`). */
   exposures(): ExposureRecord[] {
     return this.#exposures.list();

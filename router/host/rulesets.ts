@@ -20,10 +20,17 @@ export interface HostRulesetInput {
   /** TCP port of the control API on 127.0.0.1 to protect, or null. */
   readonly apiPort: number | null;
   readonly exposures: readonly Exposure[];
+  /**
+   * Ranges `a.b.c.d-e.f.g.h` of this host's own workloads, which outside traffic reaches with the
+   * address it came from, as replies pass here anyway. null: all is masqueraded.
+   */
+  readonly keepSourcesTo?: readonly string[] | null;
 }
 
 /** Host side. Replaces the whole table in one transaction. */
-export function hostRuleset({ bridge, apiPort, exposures }: HostRulesetInput): string {
+export function hostRuleset(input: HostRulesetInput): string {
+  const { bridge, apiPort, exposures } = input;
+  const local = input.keepSourcesTo ?? [];
   const networks = networkTexts(exposures.map(({ cidr }) => cidr));
   const masqueraded = networkTexts(exposures.filter((e) => e.masquerade).map(({ cidr }) => cidr));
   const lines = [
@@ -42,14 +49,21 @@ export function hostRuleset({ bridge, apiPort, exposures }: HostRulesetInput): s
     `iifname "${bridge}" accept`,
     `oifname "${bridge}" ct state { established, related } accept`,
     '}',
+    ...(local.length === 0 ? [] : [localSet(local)]),
     'chain postrouting {',
     'type nat hook postrouting priority srcnat; policy accept;',
+    ...(local.length === 0 ? [] : [`ip daddr @${LOCAL_SET} return`]),
     ...masqueraded.flatMap(masqueradeRules),
     '}',
     '}',
   ];
   return `${lines.join('\n')}\n`;
 }
+
+const LOCAL_SET = 'local-ranges';
+
+const localSet = (ranges: readonly string[]): string =>
+  `set ${LOCAL_SET} { type ipv4_addr; flags interval; auto-merge; elements = { ${ranges.join(', ')} }; }`;
 
 /**
  * With `route_localnet` set by other software, neighbours on the link could reach 127.0.0.1; only

@@ -40,6 +40,8 @@ test('the host reaches workloads only while it is exposed', async (t) => {
   if (!ready(t)) return;
   const rig = await HostRig.create(t);
   const a = await rig.addNetns('a');
+  // New namespaces take it from the machine that the test runs on.
+  await rig.inside(rig.host, 'sysctl', '-q', 'net.ipv4.ip_forward=0');
   const network = await rig.up();
   await network.attach(a, ['10.2.1.1/24'], PLAIN);
   assert.equal(await rig.pings(rig.host, '10.2.1.1'), false);
@@ -71,6 +73,33 @@ test('several addresses of one network can be hidden singly', async (t) => {
     network.expose('10.2.1.0/24', { masquerade: true }),
     hasCode('address-unusable'),
   );
+});
+
+test('clients from outside keep their address on their way to workloads of this host', async (t) => {
+  if (!ready(t)) return;
+  const rig = await HostRig.create(t);
+  const a = await rig.addNetns('a');
+  const world = await addWorld(rig);
+  const network = await rig.up();
+  await network.attach(a, ['10.2.1.1/24'], PLAIN);
+  await run('ip', '-n', a, 'route', 'add', 'default', 'via', '10.2.1.100');
+  await network.expose(EXPOSED, { masquerade: true });
+  await rig.inside(a, 'nft', 'add table ip seen');
+  await rig.inside(a, 'nft', 'add chain ip seen in { type filter hook input priority 0; }');
+  await rig.inside(a, 'nft', 'add rule ip seen in ip saddr 192.0.2.2 counter');
+  assert.equal(await rig.pings(world, '10.2.1.1'), true);
+  assert.equal(await packetsFrom(rig, a, '192.0.2.2'), 0);
+  // Nobody else's range keeps it.
+  await network.keepSourcesTo(['10.2.1.64-10.2.1.127']);
+  assert.equal(await rig.pings(world, '10.2.1.1'), true);
+  assert.equal(await packetsFrom(rig, a, '192.0.2.2'), 0);
+  await network.keepSourcesTo(['10.2.1.0-10.2.1.63']);
+  assert.equal(await rig.pings(world, '10.2.1.1'), true);
+  assert.ok((await packetsFrom(rig, a, '192.0.2.2')) > 0);
+  // And what workloads begin comes from the host's address as before.
+  const replies = await packetsFrom(rig, world, '10.2.1.1');
+  assert.equal(await rig.pings(a, '192.0.2.2'), true);
+  assert.equal(await packetsFrom(rig, world, '10.2.1.1'), replies);
 });
 
 test('masquerading hides workloads from the world; without it they are seen', async (t) => {

@@ -7,6 +7,7 @@ import type { IpamCall, IpamControl } from '../../router/control.js';
 
 export class FakeIpam implements IpamControl {
   readonly defaultSubnet = parseCidr('10.32.0.0/12');
+  readonly tracker = '';
   owned = new Map<string, Cidr[]>();
   findings: string[] = [];
   calls: string[] = [];

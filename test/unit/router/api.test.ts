@@ -258,7 +258,7 @@ test('the socket is for its owner only, stale ones are replaced, live ones respe
   const page = await client.request({ method: 'GET', path: '/status' });
   assert.equal(page.status, 200);
 
-  await assert.rejects(server({}).api.start(), /another router answers on/);
+  await assert.rejects(server({}).api.start(), /something else answers on/);
   const [tcp = ''] = first.api.addresses;
   const port = Number(tcp.split(':')[1]);
   const taken = server({ socketPath: null, http: { kind: 'tcp', host: '127.0.0.1', port } });

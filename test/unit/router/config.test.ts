@@ -55,6 +55,8 @@ test('without any option the defaults hold', () => {
     rekeyIntervalMs: 30 * 60_000,
     busyPoll: true,
     discovery: true,
+    lanDiscovery: false,
+    noMasqLocal: false,
     resume: false,
     takeOver: false,
     connLimit: 200,

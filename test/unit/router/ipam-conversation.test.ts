@@ -63,7 +63,7 @@ test('the recorded conversation about addresses', async (t) => {
   });
   const defaultSubnet = parseCidr('10.32.0.0/12');
   const engines = { description: 'none', find: async () => null };
-  const ipam = new RunningIpam({ defaultSubnet, runner, watch }, engines);
+  const ipam = new RunningIpam({ defaultSubnet, keepsSources: false, runner, watch }, engines);
   const routes = controlRoutes(Object.assign(control, { ipam }));
   const app = buildApp(routes, false, { counters: new ApiCounters(), log: silentLogger });
   const { calls } = loadVectors<{ calls: Call[] }>('http-api-calls.json');

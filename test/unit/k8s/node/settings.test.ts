@@ -22,6 +22,7 @@ test('defaults are those of the original', () => {
     exposeCidr: null,
     expectNpc: true,
     hairpin: true,
+    noMasqLocal: true,
     peers: null,
     ipallocInit: null,
   });
@@ -30,6 +31,9 @@ test('defaults are those of the original', () => {
   assert.equal(optionOf(argv, 'conn-limit'), '200');
   assert.equal(optionOf(argv, 'metrics-addr'), '0.0.0.0:6782');
   assert.equal(optionOf(argv, 'status-addr'), '');
+  assert.ok(argv.includes('--no-masq-local'));
+  const masquerading = { ...NODE, NO_MASQ_LOCAL: '0' };
+  assert.ok(!routerArguments(NODE, readSettings(masquerading), []).includes('--no-masq-local'));
   assert.equal(optionOf(argv, 'nickname'), 'node-a');
   // This node counts, too: with two nodes neither may found a ring alone.
   assert.equal(optionOf(argv, 'ipalloc-init'), 'consensus=2');

@@ -12,6 +12,19 @@ import {
 
 const exposure = (cidr: string, masquerade: boolean) => ({ cidr: parseCidr(cidr), masquerade });
 
+test('sources are kept on the way to ranges of this host', () => {
+  const input = { bridge: 'weave', apiPort: null, exposures: [exposure('10.2.1.1/24', true)] };
+  const ranges = ['10.2.1.0-10.2.1.63', '10.2.1.128-10.2.1.191'];
+  const lines = hostRuleset({ ...input, keepSourcesTo: ranges }).split('\n');
+  assert.ok(lines.some((line) => line.includes(`elements = { ${ranges.join(', ')} }`)));
+  const at = lines.indexOf('ip daddr @local-ranges return');
+  assert.ok(at > 0 && at < lines.findIndex((line) => line.endsWith(' masquerade')));
+  // Without ranges yet, and without the option.
+  for (const keepSourcesTo of [[], null]) {
+    assert.equal(hostRuleset({ ...input, keepSourcesTo }), hostRuleset(input));
+  }
+});
+
 test('the host script replaces the whole table in one transaction', () => {
   const script = hostRuleset({
     bridge: 'weave',
