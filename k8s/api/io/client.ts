@@ -5,7 +5,7 @@
 import { request as httpRequest, type IncomingMessage, Agent as PlainAgent } from 'node:http';
 import { request as httpsRequest, Agent as TlsAgent } from 'node:https';
 import { z } from 'zod';
-import { WeaveError } from '../../../core/errors.js';
+import { errorCode, WeaveError } from '../../../core/errors.js';
 import type { ApiAccess } from './access.js';
 
 /** Of a page or an event; one object has at most 1.5 MB in etcd. */
@@ -30,6 +30,8 @@ export class ApiFailure extends WeaveError {
     return new ApiFailure(status?.code ?? 0, status?.message ?? 'the watch failed');
   }
 }
+
+class StaleConnection extends Error {}
 
 export interface ApiCall {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH';
@@ -59,13 +61,29 @@ export class ApiClient {
 
   /** @returns an answer with status 2xx, to be read. @throws as `json` does. */
   async open(call: ApiCall): Promise<IncomingMessage> {
+    let response: IncomingMessage;
+    try {
+      response = await this.#send(call);
+    } catch (error) {
+      // The server closed an idle connection just when it was to be used again.
+      if (!(error instanceof StaleConnection)) throw error;
+      response = await this.#send(call);
+    }
+    // Half-open connections of a node that went away would keep a watch silent for minutes.
+    response.socket.setKeepAlive(true, 15_000);
+    const status = response.statusCode ?? 0;
+    if (status >= 200 && status < 300) return response;
+    throw new ApiFailure(status, failureText(status, call.right, await bodyOf(response)));
+  }
+
+  #send(call: ApiCall): Promise<IncomingMessage> {
     const { server, token } = this.#access;
     const bearer = token();
     const request = server.protocol === 'https:' ? httpsRequest : httpRequest;
     const base = server.pathname.replace(/\/$/, '');
     const query = call.query === undefined ? '' : `?${call.query}`;
     const body = call.body === undefined ? '' : JSON.stringify(call.body.value);
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       const sent = request(new URL(`${base}${call.path}${query}`, server), {
         method: call.method,
         agent: this.#agentNow(),
@@ -81,14 +99,12 @@ export class ApiClient {
       const timer = setTimeout(late, call.timeoutMs ?? CALL_TIMEOUT_MS);
       sent.once('close', () => clearTimeout(timer));
       sent.once('response', resolve);
-      sent.on('error', reject);
+      sent.on('error', (error) => {
+        const isStale = sent.reusedSocket && errorCode(error) === 'ECONNRESET';
+        reject(isStale ? new StaleConnection('the API server closed the connection') : error);
+      });
       sent.end(body);
     });
-    // Half-open connections of a node that went away would keep a watch silent for minutes.
-    response.socket.setKeepAlive(true, 15_000);
-    const status = response.statusCode ?? 0;
-    if (status >= 200 && status < 300) return response;
-    throw new ApiFailure(status, failureText(status, call.right, await bodyOf(response)));
   }
 
   close(): void {
