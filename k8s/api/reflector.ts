@@ -30,16 +30,21 @@ export interface ReflectorSink {
   remove(object: unknown): void;
   /** @param reason null: the kind is followed again. */
   failing(reason: string | null): void;
+  /** The API has no such kind, which is no failure where the kind is optional. */
+  absent?(reason: string): void;
 }
 
 export type ReflectorAction =
   | { readonly kind: 'list'; readonly continueToken: string }
   | { readonly kind: 'watch'; readonly resourceVersion: string };
 
-export type FailureCode = 'gone' | 'other';
+/** `absent`: the API has no such kind, and need not have it. */
+export type FailureCode = 'gone' | 'absent' | 'other';
 
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 30_000;
+/** A kind that is not there is looked for this often. */
+const ABSENT_RETRY_MS = 60_000;
 /** A watch that ends at once must not become a busy loop. */
 const REWATCH_MS = 100;
 /** Of one kind; a cluster has at most 150 000 pods. Beyond it the list fails. */
@@ -70,7 +75,7 @@ export class Reflector {
     this.#state = { kind: 'waiting', atMs: nowMs, next: { kind: 'list', continueToken: '' } };
   }
 
-  /** A list has succeeded once. */
+  /** A list has succeeded once, or the kind is not there. */
   get synced(): boolean {
     return this.#synced;
   }
@@ -127,9 +132,16 @@ export class Reflector {
     this.#watchAt(nowMs + REWATCH_MS);
   }
 
-  /** @param code `gone`: the version is too old, only a new list helps. */
+  /**
+   * @param code `gone`: the version is too old, only a new list helps; `absent`: nothing is held up
+   *   by this kind until it is there.
+   */
   handleFailure(code: FailureCode, reason: string, nowMs: number): void {
     this.#pages = [];
+    if (code === 'absent') {
+      this.#handleAbsence(reason, nowMs);
+      return;
+    }
     const isWatch = this.#state.kind === 'watching' && code !== 'gone' && this.#version !== '';
     const next: ReflectorAction = isWatch
       ? { kind: 'watch', resourceVersion: this.#version }
@@ -143,6 +155,17 @@ export class Reflector {
     if (code === 'gone') return;
     this.#isFailing = true;
     this.#sink.failing(reason);
+  }
+
+  #handleAbsence(reason: string, nowMs: number): void {
+    const waitMs = ABSENT_RETRY_MS * (0.5 + this.#random() / 2);
+    const next: ReflectorAction = { kind: 'list', continueToken: '' };
+    this.#state = { kind: 'waiting', atMs: nowMs + waitMs, next };
+    this.#failures = 0;
+    this.#synced = true;
+    // Told by the next watch: the kind is there now.
+    this.#isFailing = true;
+    this.#sink.absent?.(reason);
   }
 
   #watchAt(atMs: number): void {

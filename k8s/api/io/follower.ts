@@ -7,7 +7,12 @@ import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import type { Clock } from '../../../core/clock.js';
 import { errorText } from '../../../core/errors.js';
-import { Reflector, type ReflectorAction, type ReflectorSink } from '../reflector.js';
+import {
+  type FailureCode,
+  Reflector,
+  type ReflectorAction,
+  type ReflectorSink,
+} from '../reflector.js';
 import { type ApiClient, ApiFailure, MAX_BODY_BYTES } from './client.js';
 
 const PAGE_SIZE = 500;
@@ -27,12 +32,20 @@ export interface FollowedKind {
   /** e.g. `/api/v1/pods`. */
   readonly path: string;
   readonly sink: ReflectorSink;
+  /** The API server need not have it: its absence holds up nothing. */
+  readonly isOptional?: boolean;
+}
+
+interface Loop {
+  readonly path: string;
+  readonly isOptional: boolean;
+  readonly reflector: Reflector;
 }
 
 export class ApiFollower {
   readonly #client: ApiClient;
   readonly #clock: Clock;
-  readonly #loops: readonly { readonly path: string; readonly reflector: Reflector }[];
+  readonly #loops: readonly Loop[];
   readonly #aborter = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
 
@@ -43,8 +56,9 @@ export class ApiFollower {
   ) {
     this.#client = client;
     this.#clock = modules.clock;
-    this.#loops = kinds.map(({ path, sink }) => ({
+    this.#loops = kinds.map(({ path, sink, isOptional = false }) => ({
       path,
+      isOptional,
       reflector: new Reflector({ sink, random: modules.random }, modules.clock.nowMs()),
     }));
   }
@@ -66,7 +80,7 @@ export class ApiFollower {
     return this.#aborter.signal.aborted;
   }
 
-  async #follow({ path, reflector }: { path: string; reflector: Reflector }): Promise<void> {
+  async #follow({ path, isOptional, reflector }: Loop): Promise<void> {
     while (!this.#stopped) {
       const due = reflector.nextTimeout();
       if (due === null) throw new Error(`the reflector of ${path} waits for nothing`);
@@ -78,8 +92,7 @@ export class ApiFollower {
         await this.#perform(path, action, reflector);
       } catch (error) {
         if (this.#stopped) return;
-        const gone = error instanceof ApiFailure && error.status === 410;
-        reflector.handleFailure(gone ? 'gone' : 'other', reasonOf(error), this.#clock.nowMs());
+        reflector.handleFailure(codeOf(error, isOptional), reasonOf(error), this.#clock.nowMs());
       }
     }
   }
@@ -161,6 +174,12 @@ export class ApiFollower {
 }
 
 const resourceOf = (path: string): string => path.split('/').at(-1) ?? '';
+
+function codeOf(error: unknown, isOptional: boolean): FailureCode {
+  const status = error instanceof ApiFailure ? error.status : 0;
+  if (status === 404 && isOptional) return 'absent';
+  return status === 410 ? 'gone' : 'other';
+}
 
 function reasonOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;

@@ -22,6 +22,7 @@ function rig(): Rig {
     set: (object) => told.push(`set ${JSON.stringify(object)}`),
     remove: () => told.push('remove'),
     failing: (reason) => told.push(`failing ${reason}`),
+    absent: (reason) => told.push(`absent ${reason}`),
   };
   const self: Rig = {
     reflector: new Reflector({ sink, random: () => 0.5 }, 0),
@@ -113,4 +114,19 @@ test('a list that fails half-way starts over with its first page', () => {
   assert.deepEqual(r.next(), { kind: 'list', continueToken: '' });
   r.reflector.handlePage(page(3), r.nowMs);
   assert.equal(r.told.at(-1), 'all 3');
+});
+
+test('a kind that the API does not have holds nothing up and is looked for slowly', () => {
+  const r = rig();
+  for (let round = 1; round <= 3; round++) {
+    assert.deepEqual(r.next(), { kind: 'list', continueToken: '' });
+    r.reflector.handleFailure('absent', '404', r.nowMs);
+    assert.ok(r.reflector.synced);
+    assert.equal(r.reflector.nextTimeout()?.atMs, r.nowMs + 45_000);
+  }
+  r.next();
+  r.reflector.handlePage(page(2), r.nowMs);
+  r.next();
+  r.reflector.handleWatchOpen();
+  assert.deepEqual(r.told, ['absent 404', 'absent 404', 'absent 404', 'all 2', 'failing null']);
 });
