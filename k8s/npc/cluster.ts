@@ -3,12 +3,14 @@
  * form; repeated events change nothing, and a deletion of an earlier pod (other uid) that comes
  * after its successor is ignored. BOUNDED by what the API server holds.
  */
+import type { ClusterPolicy } from './cluster-policy.js';
 import { keyOf, type Namespace, type Pod, type Policy } from './objects.js';
 
 export interface Objects {
   readonly pods: Pod;
   readonly namespaces: Namespace;
   readonly policies: Policy;
+  readonly clusterPolicies: ClusterPolicy;
 }
 
 export type Kind = keyof Objects;
@@ -34,6 +36,7 @@ export class Cluster {
     pods: new Map(),
     namespaces: new Map(),
     policies: new Map(),
+    clusterPolicies: new Map(),
   };
   readonly #contents = new Map<
     string,
@@ -53,6 +56,11 @@ export class Cluster {
 
   get policies(): ReadonlyMap<string, Policy> {
     return this.#objects.policies;
+  }
+
+  /** By `/name`. */
+  get clusterPolicies(): ReadonlyMap<string, ClusterPolicy> {
+    return this.#objects.clusterPolicies;
   }
 
   /** By the name of a namespace, also of one whose own object is not known. */
@@ -96,8 +104,9 @@ export class Cluster {
     if (content?.pods.size === 0 && content.policies.size === 0) this.#contents.delete(namespace);
   }
 
-  /** What is about to change; counts the change. */
+  /** What is about to change, if it is in a namespace; counts the change. */
   #contentFor(kind: Kind, { namespace = '' }: Named): Map<string, Named> | null {
+    if (kind === 'clusterPolicies') return null;
     this.#lastRevision += 1;
     if (kind === 'namespaces') {
       this.#namespacesRevision = this.#lastRevision;

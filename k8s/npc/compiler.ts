@@ -9,7 +9,8 @@
  * Source: networking.k8s.io/v1; reference/network-policy.md 8.
  */
 import type { Cluster, Content } from './cluster.js';
-import { hasPolicies, type Policy, selects } from './objects.js';
+import type { Subject } from './cluster-policy.js';
+import { hasPolicies, type Pod, type Policy, type Selector, selects } from './objects.js';
 import {
   compilePolicy,
   digest,
@@ -18,9 +19,12 @@ import {
   type SetSource,
 } from './policy-rules.js';
 import type { Chain, Direction, Family, NamedSet, Ruleset } from './ruleset.js';
+import { TierCompiler } from './tiers.js';
 
 export interface CompileOptions {
   readonly allowMulticast: boolean;
+  /** Policies of the whole cluster are followed. */
+  readonly clusterPolicies?: boolean;
 }
 
 /** @param node name of the node whose pods are judged. */
@@ -33,10 +37,14 @@ type Elements = { readonly [F in Family]: readonly string[] };
 /** What the pods of one namespace give, at one revision. UNBOUNDED by itself; as the namespace. */
 interface NamespaceResult {
   readonly revision: number;
+  /** On this node, as far as policies judge them. */
+  readonly local: readonly Pod[];
   /** Policies that select a local pod, with the addresses of those. */
   readonly active: readonly { readonly policy: Policy; readonly addresses: readonly string[] }[];
   /** By the key of a set's source. */
   readonly elements: Map<string, Elements>;
+  /** Addresses of the local pods with such labels, by the key of their selector. */
+  readonly localAddresses: Map<string, readonly string[]>;
   /** See `#isolated`; null until it is asked for. */
   readonly isolated: { [D in Direction]: ReadonlyMap<string, string> | null };
 }
@@ -54,6 +62,7 @@ export class Compiler {
   readonly #cluster: Cluster;
   readonly #node: string;
   readonly #options: CompileOptions;
+  readonly #tiers = new TierCompiler();
   readonly #parts = new WeakMap<Policy, { readonly [D in Direction]: PolicyPart | null }>();
   /** Those of the last compilation only; so are the following. */
   #results = new Map<string, NamespaceResult>();
@@ -101,8 +110,27 @@ export class Compiler {
     this.#groups = groups;
     this.#groupsByKey = this.#newGroups;
     this.#newGroups = new Map();
+    const { allowMulticast, clusterPolicies = false } = this.#options;
+    const policies = this.#cluster.clusterPolicies.values();
+    const tiers = clusterPolicies
+      ? this.#tiers.compile(policies, (subject) => this.#subjects(subject), { chains, sources })
+      : null;
     const sets = this.#fill(sources);
-    return { ...this.#options, closedBridge: null, ingress, egress, sets, chains };
+    return { allowMulticast, closedBridge: null, ingress, egress, sets, chains, tiers };
+  }
+
+  /** Local addresses of those pods. */
+  #subjects({ namespaces, pods }: Subject): readonly string[] {
+    return this.#namespaceNames(namespaces).flatMap((name) => {
+      const result = this.#results.get(name);
+      if (result === undefined || result.local.length === 0) return [];
+      const known = result.localAddresses.get(pods.key);
+      if (known !== undefined) return known;
+      const selected = result.local.filter(({ labels }) => selects(pods, labels));
+      const addresses = selected.flatMap((pod) => pod.addresses);
+      result.localAddresses.set(pods.key, addresses);
+      return addresses;
+    });
   }
 
   #refresh(): void {
@@ -126,7 +154,8 @@ export class Compiler {
       if (addresses.length > 0) active.push({ policy, addresses });
     }
     const isolated = { ingress: null, egress: null };
-    return { revision, active, elements: new Map(), isolated };
+    const [elements, localAddresses] = [new Map(), new Map()];
+    return { revision, local, active, elements, localAddresses, isolated };
   }
 
   #partsOf(policy: Policy): { readonly [D in Direction]: PolicyPart | null } {
@@ -198,7 +227,11 @@ export class Compiler {
 
   #namespacesOf({ namespaces }: SetSource): readonly string[] {
     if (typeof namespaces === 'string') return [namespaces];
-    if (namespaces === null) return [...this.#results.keys()];
+    return namespaces === null ? [...this.#results.keys()] : this.#namespaceNames(namespaces);
+  }
+
+  /** Of those whose labels are known. */
+  #namespaceNames(namespaces: Selector): readonly string[] {
     const known = this.#selected.get(namespaces.key);
     if (known !== undefined) return known;
     const names = [...this.#cluster.namespaces.values()]

@@ -3,10 +3,11 @@
  * which rule allows it or that none does.
  */
 import type { Cluster } from './cluster.js';
+import type { Tier } from './cluster-policy.js';
 import { compile } from './compiler.js';
-import { type Attempt, matches } from './model.js';
+import { type Attempt, firstMatch, matches } from './model.js';
 import { hasPolicies, keyOf, type Pod } from './objects.js';
-import type { Direction, Rule, Ruleset } from './ruleset.js';
+import type { Direction, Rule, Ruleset, TierRule } from './ruleset.js';
 
 export interface Explanation {
   readonly allowed: boolean;
@@ -26,7 +27,7 @@ export function explain(cluster: Cluster, attempt: Attempt): Explanation {
       lines.push(`${direction}: no pod with policies has this address: not judged`);
       return true;
     }
-    const ruleset = compile(cluster, pod.node, { allowMulticast: true });
+    const ruleset = compile(cluster, pod.node, { allowMulticast: true, clusterPolicies: true });
     return explainSide(ruleset, direction, attempt, lines);
   };
   const passesOut = judged('egress', source);
@@ -42,11 +43,16 @@ function explainSide(
   attempt: Attempt,
   lines: string[],
 ): boolean {
+  const first = firstMatch(ruleset, 'admin', direction, attempt);
+  if (first !== null) lines.push(tierWords('admin', direction, first));
+  if (first !== null && first.action !== 'pass') return first.action === 'accept';
   const subject = direction === 'ingress' ? attempt.to : attempt.from;
   const group = ruleset.chains.get(ruleset[direction].get(subject) ?? '');
   if (group?.kind !== 'group') {
-    lines.push(`${direction}: no policy isolates the pod: passes`);
-    return true;
+    const last = firstMatch(ruleset, 'baseline', direction, attempt);
+    if (last === null) lines.push(`${direction}: no policy isolates the pod: passes`);
+    else lines.push(tierWords('baseline', direction, last));
+    return last?.action !== 'deny';
   }
   let allowed = false;
   for (const name of group.policies) {
@@ -62,6 +68,20 @@ function explainSide(
   }
   lines.push(`${direction}: ${allowed ? 'passes' : 'dropped'}`);
   return allowed;
+}
+
+const VERDICTS: { readonly [T in Tier]: { readonly [A in TierRule['action']]: string } } = {
+  admin: { accept: 'passes', deny: 'dropped', pass: 'left to the network policies' },
+  baseline: { accept: 'passes', deny: 'dropped', pass: 'passes' },
+};
+
+function tierWords(tier: Tier, direction: Direction, found: TierRule): string {
+  const { rule, action, policy, name } = found;
+  const which = name === '' ? 'a rule' : `rule "${name}"`;
+  return (
+    `${direction}: ${tier} policy ${policy}, ${which} to ${action} ${words(rule)}: ` +
+    VERDICTS[tier][action]
+  );
 }
 
 function words({ peer, protocol, ports, endpoints }: Rule): string {

@@ -1,7 +1,8 @@
 /** Judges a new connection by a ruleset as the kernel does, for tests and explanations. */
 import { blockContains, isIpv6 } from './address.js';
+import type { Tier } from './cluster-policy.js';
 import type { Protocol } from './objects.js';
-import type { Direction, Rule, Ruleset } from './ruleset.js';
+import type { Direction, Rule, Ruleset, TierRule } from './ruleset.js';
 
 export interface Attempt {
   /** Canonical addresses of one family. */
@@ -13,9 +14,12 @@ export interface Attempt {
 
 /** @returns whether the base chain of that direction lets the connection's first packet pass. */
 export function passes(ruleset: Ruleset, direction: Direction, attempt: Attempt): boolean {
-  const subject = direction === 'ingress' ? attempt.to : attempt.from;
-  const group = ruleset.chains.get(ruleset[direction].get(subject) ?? '');
-  if (group?.kind !== 'group') return true;
+  const first = firstMatch(ruleset, 'admin', direction, attempt);
+  if (first !== null && first.action !== 'pass') return first.action === 'accept';
+  const group = ruleset.chains.get(ruleset[direction].get(subjectOf(direction, attempt)) ?? '');
+  if (group?.kind !== 'group') {
+    return firstMatch(ruleset, 'baseline', direction, attempt)?.action !== 'deny';
+  }
   return group.policies.some((name) => {
     const chain = ruleset.chains.get(name);
     return (
@@ -25,7 +29,23 @@ export function passes(ruleset: Ruleset, direction: Direction, attempt: Attempt)
   });
 }
 
-/** @returns whether one rule accepts it. */
+/** @returns the rule that decides in that tier; null: none of it does. */
+export function firstMatch(
+  ruleset: Ruleset,
+  tier: Tier,
+  direction: Direction,
+  attempt: Attempt,
+): TierRule | null {
+  const name = ruleset.tiers?.[tier][direction].get(subjectOf(direction, attempt));
+  const chain = ruleset.chains.get(name ?? '');
+  if (chain?.kind !== 'tier') return null;
+  return chain.rules.find(({ rule }) => matches(ruleset, rule, direction, attempt)) ?? null;
+}
+
+const subjectOf = (direction: Direction, { from, to }: Attempt): string =>
+  direction === 'ingress' ? to : from;
+
+/** @returns whether one rule is about it. */
 export function matches(
   ruleset: Ruleset,
   rule: Rule,

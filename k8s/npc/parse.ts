@@ -3,7 +3,7 @@
  * Unknown fields are ignored, since newer servers have more of them.
  */
 import { z } from 'zod';
-import { addressBytes, canonicalAddress, parseBlock } from './address.js';
+import { addressBytes, canonicalAddress } from './address.js';
 import type {
   ContainerPort,
   Namespace,
@@ -12,46 +12,19 @@ import type {
   Policy,
   PolicyPort,
   PolicyRule,
-  Requirement,
-  Selector,
 } from './objects.js';
-
-export type Parsed<T> =
-  | {
-      readonly ok: true;
-      readonly value: T;
-      /** What was corrected, in words. */
-      readonly warnings: readonly string[];
-    }
-  | {
-      readonly ok: false;
-      /** `namespace/name` as far as they can be read. */
-      readonly name: string;
-      readonly reason: string;
-      readonly code: ParseCode;
-    };
-
-export type ParseCode = 'object-malformed' | 'selector-invalid' | 'port-invalid' | 'block-invalid';
-
-class Refusal extends Error {
-  readonly code: ParseCode;
-
-  constructor(code: ParseCode, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-/** Items of each list in one object; the API server allows far fewer in 1.5 MB. */
-const MAX_ITEMS = 100_000;
-
-const text = z.string().max(512);
-const labels = z.record(text, text).nullish();
-const list = <T extends z.ZodType>(item: T) => z.array(item).max(MAX_ITEMS).nullish();
-const metadata = z.object({ name: text, namespace: text.nullish(), uid: text.nullish(), labels });
-const namesOnly = z.object({
-  metadata: z.object({ name: text, namespace: text.nullish() }),
-});
+import {
+  block,
+  list,
+  metadata,
+  type Parsed,
+  parsing,
+  portNumber,
+  Refusal,
+  selector,
+  selectorSchema,
+  text,
+} from './parse-parts.js';
 
 const containers = list(
   z.object({
@@ -82,11 +55,6 @@ const podSchema = z.object({
 });
 
 const namespaceSchema = z.object({ metadata });
-
-const selectorSchema = z.object({
-  matchLabels: labels,
-  matchExpressions: list(z.object({ key: text, operator: text, values: list(text) })),
-});
 
 const portSchema = z.object({
   protocol: text.nullish(),
@@ -181,28 +149,6 @@ export function parsePolicy(raw: unknown): Parsed<Policy> {
   });
 }
 
-function parsing<T>(raw: unknown, parse: (warnings: string[]) => T): Parsed<T> {
-  const warnings: string[] = [];
-  try {
-    return { ok: true, value: parse(warnings), warnings };
-  } catch (error) {
-    const name = nameOf(raw);
-    if (error instanceof Refusal) {
-      return { ok: false, name, reason: error.message, code: error.code };
-    }
-    if (!(error instanceof z.ZodError)) throw error;
-    const issue = error.issues[0];
-    const reason = `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is malformed'}`;
-    return { ok: false, name, reason: reason.slice(0, 300), code: 'object-malformed' };
-  }
-}
-
-function nameOf(raw: unknown): string {
-  const named = namesOnly.safeParse(raw).data?.metadata;
-  if (named === undefined) return '(without a name)';
-  return `${named.namespace ?? ''}/${named.name}`;
-}
-
 function rule(
   peers: z.infer<typeof peerSchema>[] | null | undefined,
   ports: z.infer<typeof portSchema>[] | null | undefined,
@@ -236,15 +182,6 @@ function peer(raw: z.infer<typeof peerSchema>, warnings: string[]): Peer {
   };
 }
 
-function block(cidr: string, warnings: string[]): string {
-  const parsed = parseBlock(cidr);
-  if (parsed === null) {
-    throw new Refusal('block-invalid', `"${cidr.slice(0, 64)}" is no range of addresses`);
-  }
-  if (parsed.masked) warnings.push(`"${cidr}" has bits beyond its prefix: ${parsed.text} is used`);
-  return parsed.text;
-}
-
 function port(raw: z.infer<typeof portSchema>): PolicyPort {
   const protocol = protocolOf(raw.protocol);
   const value = raw.port ?? null;
@@ -257,42 +194,8 @@ function port(raw: z.infer<typeof portSchema>): PolicyPort {
   return { protocol, port: value, endPort: end };
 }
 
-function portNumber(value: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= 65535) return value;
-  throw new Refusal('port-invalid', `${value} is no port`);
-}
-
 function protocolOf(value: string | null | undefined): 'TCP' | 'UDP' | 'SCTP' {
   const name = value ?? 'TCP';
   if (name === 'TCP' || name === 'UDP' || name === 'SCTP') return name;
   throw new Refusal('port-invalid', `the protocol "${name.slice(0, 32)}" is unknown`);
-}
-
-function selector(raw: z.infer<typeof selectorSchema>): Selector {
-  const requirements: Requirement[] = Object.entries(raw.matchLabels ?? {}).map(([key, value]) => ({
-    key,
-    operator: 'In',
-    values: [value],
-  }));
-  for (const { key, operator, values } of raw.matchExpressions ?? []) {
-    requirements.push({ key, ...expression(operator, values ?? []) });
-  }
-  const sorted = requirements.map((r) => ({ ...r, values: [...r.values].sort() }));
-  const parts = sorted.map((r) => JSON.stringify([r.key, r.operator, ...r.values])).sort();
-  return { requirements: sorted, key: parts.join(' ') };
-}
-
-function expression(operator: string, values: readonly string[]): Omit<Requirement, 'key'> {
-  switch (operator) {
-    case 'In':
-    case 'NotIn':
-      if (values.length > 0) return { operator, values };
-      throw new Refusal('selector-invalid', `${operator} has no values`);
-    case 'Exists':
-    case 'DoesNotExist':
-      if (values.length === 0) return { operator, values: [] };
-      throw new Refusal('selector-invalid', `${operator} has values`);
-    default:
-      throw new Refusal('selector-invalid', `the operator "${operator.slice(0, 32)}" is unknown`);
-  }
 }

@@ -52,7 +52,7 @@ export function compilePolicy(policy: Policy, direction: Direction): PolicyPart 
   if (rules === null) return null;
   const key = keyOf(policy);
   const sources = new Map<string, SetSource>();
-  const compiled = rules.flatMap((rule) => rulesOf(policy, rule, sources));
+  const compiled = rules.flatMap((rule) => rulesOf(policy.namespace, rule, sources));
   return {
     name: `${direction}-policy-${digest(key)}`,
     chain: { kind: 'policy', direction, policy: key, rules: compiled },
@@ -60,13 +60,18 @@ export function compilePolicy(policy: Policy, direction: Direction): PolicyPart 
   };
 }
 
-function rulesOf(
-  policy: Policy,
+/**
+ * @param namespace of the policy, for peers that are pods of it.
+ * @param sources gets those of the sets that the rules name.
+ */
+export function rulesOf(
+  namespace: string,
   { peers, ports }: PolicyRule,
   sources: Map<string, SetSource>,
 ): Rule[] {
   const anyPeer: PeerMatch[] = [{ family: null, peer: null }];
-  const from = peers === null ? anyPeer : peers.flatMap((peer) => matchPeer(policy, peer, sources));
+  const from =
+    peers === null ? anyPeer : peers.flatMap((peer) => matchPeer(namespace, peer, sources));
   return from.flatMap((peer) => portMatches(ports).flatMap((port) => combine(peer, port, sources)));
 }
 
@@ -95,11 +100,7 @@ function combine(
   );
 }
 
-function matchPeer(
-  { namespace }: Policy,
-  peer: Peer,
-  sources: Map<string, SetSource>,
-): PeerMatch[] {
+function matchPeer(namespace: string, peer: Peer, sources: Map<string, SetSource>): PeerMatch[] {
   if (peer.kind === 'block') {
     const { cidr } = peer;
     if (peer.except.some((except) => within(cidr, except))) return [];

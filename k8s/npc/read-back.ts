@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { addressBytes, isIpv6 } from './address.js';
-import { baseChain, bodyOf, MAPS } from './render.js';
+import { baseChain, bodyOf, mapsOf } from './render.js';
 import type { Ruleset } from './ruleset.js';
 
 /** Everything of a table as texts: by kind and name, what is in it. */
@@ -97,6 +97,7 @@ const jump = z
 const expression = z.union([
   z.strictObject({ accept: z.null() }).transform(() => 'accept'),
   z.strictObject({ drop: z.null() }).transform(() => 'drop'),
+  z.strictObject({ return: z.null() }).transform(() => 'return'),
   jump,
   z
     .strictObject({ log: z.strictObject({ prefix: name, group: z.number() }) })
@@ -155,11 +156,11 @@ export function formOf(ruleset: Ruleset): TableForm {
     const port = type === 'endpoint' ? ' . inet_service' : '';
     form.set(`set ${set} ipv${family}_addr${port}`, [...elements].sort());
   }
-  for (const [direction, family] of MAPS) {
-    const entries = [...ruleset[direction]]
+  for (const { stem, family, entries: all } of mapsOf(ruleset)) {
+    const entries = [...all]
       .filter(([address]) => isIpv6(address) === (family === 6))
       .map(([address, chain]) => `${address} : jump ${chain}`);
-    form.set(`map ${direction}${family} ipv${family}_addr`, entries.sort());
+    form.set(`map ${stem}${family} ipv${family}_addr`, entries.sort());
   }
   for (const direction of ['egress', 'ingress'] as const) {
     const { priority, rules } = baseChain(direction, ruleset);

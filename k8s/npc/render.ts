@@ -3,18 +3,47 @@
  * what refers to them and removed after it. Every text in it is made here or checked by parse.ts:
  * names of objects never reach the script.
  */
-import type { Chain, Direction, NamedSet, Rule, Ruleset } from './ruleset.js';
+import { isIpv6 } from './address.js';
+import type { Action } from './cluster-policy.js';
+import type { Chain, Direction, Family, NamedSet, Rule, Ruleset } from './ruleset.js';
 
 export const TABLE = 'inet weave-npc';
 /** Dropped packets go to this group of NFLOG, as with the original. */
 export const LOG_GROUP = 86;
 
-export const MAPS = [
-  ['ingress', 4],
-  ['ingress', 6],
-  ['egress', 4],
-  ['egress', 6],
-] as const;
+/** A map of the kernel: addresses of one family, each to the chain of a local pod. */
+export interface VerdictMap {
+  /** Without the family. */
+  readonly stem: string;
+  readonly direction: Direction;
+  readonly family: Family;
+  readonly entries: ReadonlyMap<string, string>;
+}
+
+/** In no order; `entries` hold both families. */
+export function mapsOf(ruleset: Ruleset): VerdictMap[] {
+  const { tiers } = ruleset;
+  return (['ingress', 'egress'] as const).flatMap((direction) =>
+    stages(direction, ruleset).flatMap(({ stem, tier }) => {
+      const entries = tier === null ? ruleset[direction] : tiers?.[tier][direction];
+      return ([4, 6] as const).map((family) => ({
+        ...{ stem, direction, family },
+        entries: entries ?? new Map<string, never>(),
+      }));
+    }),
+  );
+}
+
+/** The maps of a base chain in the order in which they are asked. */
+function stages(direction: Direction, { tiers }: Ruleset) {
+  const policies = { stem: `${direction}`, tier: null };
+  if (tiers === null) return [policies];
+  return [
+    { stem: `${direction}-admin`, tier: 'admin' as const },
+    policies,
+    { stem: `${direction}-baseline`, tier: 'baseline' as const },
+  ];
+}
 
 /** Makes the table anew, whatever was there. */
 export function renderAll(ruleset: Ruleset): string {
@@ -23,13 +52,15 @@ export function renderAll(ruleset: Ruleset): string {
     `add table ${TABLE}`,
     `delete table ${TABLE}`,
     `add table ${TABLE}`,
-    ...MAPS.map(
-      ([direction, family]) =>
-        `add map ${TABLE} ${direction}${family} { type ipv${family}_addr : verdict; }`,
+    ...mapsOf(ruleset).map(
+      ({ stem, family }) =>
+        `add map ${TABLE} ${stem}${family} { type ipv${family}_addr : verdict; }`,
     ),
   ];
   const none = new Map<string, never>();
-  const empty = { ...ruleset, sets: none, chains: none, ingress: none, egress: none };
+  const nothing = { ingress: none, egress: none };
+  const tiers = ruleset.tiers === null ? null : { admin: nothing, baseline: nothing };
+  const empty = { ...ruleset, ...nothing, sets: none, chains: none, tiers };
   lines.push(...baseLines('egress', ruleset), ...baseLines('ingress', ruleset));
   return text([...lines, ...changeLines(empty, ruleset)]);
 }
@@ -37,7 +68,9 @@ export function renderAll(ruleset: Ruleset): string {
 /** @returns an empty text if there is nothing to do. */
 export function renderChange(before: Ruleset, after: Ruleset): string {
   const sameBase =
-    before.allowMulticast === after.allowMulticast && before.closedBridge === after.closedBridge;
+    before.allowMulticast === after.allowMulticast &&
+    before.closedBridge === after.closedBridge &&
+    (before.tiers === null) === (after.tiers === null);
   return sameBase ? text(changeLines(before, after)) : renderAll(after);
 }
 
@@ -47,8 +80,9 @@ const text = (lines: readonly string[]): string =>
 /** What a base chain is and the rules in it. */
 export function baseChain(
   direction: Direction,
-  { allowMulticast, closedBridge }: Ruleset,
+  ruleset: Ruleset,
 ): { readonly priority: number; readonly rules: readonly string[] } {
+  const { allowMulticast, closedBridge } = ruleset;
   // After service translation (-100); the two hooks differ, since `accept` ends only one of them.
   const priority = direction === 'egress' ? -6 : -5;
   const field = direction === 'egress' ? 'saddr' : 'daddr';
@@ -58,7 +92,9 @@ export function baseChain(
     'icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept',
   ];
   if (allowMulticast) rules.push('ip daddr 224.0.0.0/4 accept', 'ip6 daddr ff00::/8 accept');
-  rules.push(`ip ${field} vmap @${direction}4`, `ip6 ${field} vmap @${direction}6`);
+  for (const { stem } of stages(direction, ruleset)) {
+    rules.push(`ip ${field} vmap @${stem}4`, `ip6 ${field} vmap @${stem}6`);
+  }
   if (closedBridge !== null && direction === 'ingress') {
     rules.push(`oifname ${JSON.stringify(closedBridge)} drop`);
   }
@@ -88,9 +124,9 @@ function changeLines(before: Ruleset, after: Ruleset): string[] {
   for (const [name, chain] of changed) {
     for (const body of bodyOf(chain)) lines.push(`add rule ${TABLE} ${name} ${body}`);
   }
-  for (const direction of ['ingress', 'egress'] as const) {
-    lines.push(...mapChange(direction, before[direction], after[direction]));
-  }
+  const old = mapsOf(before);
+  // Both have the same maps, or the table would be made anew.
+  for (const [at, map] of mapsOf(after).entries()) lines.push(...mapChange(map, old[at]));
   const gone = [...before.chains].filter(([name]) => !after.chains.has(name));
   // Groups first: they refer to the chains of policies.
   gone.sort(([, a], [, b]) => Number(a.kind === 'policy') - Number(b.kind === 'policy'));
@@ -118,36 +154,38 @@ function setChange(name: string, before: NamedSet | undefined, after: NamedSet):
   return lines;
 }
 
-function mapChange(
-  direction: Direction,
-  before: ReadonlyMap<string, string>,
-  after: ReadonlyMap<string, string>,
-): string[] {
+function mapChange(after: VerdictMap, before: VerdictMap | undefined): string[] {
+  const { stem, family, entries } = after;
+  const old = before?.entries ?? new Map<string, string>();
+  const changed = (a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): string =>
+    [...a]
+      .filter(([address, chain]) => isIpv6(address) === (family === 6) && b.get(address) !== chain)
+      .map(([address, chain]) => `${address} : jump ${chain}`)
+      .join(', ');
+  const [gone, fresh] = [changed(old, entries), changed(entries, old)];
   const lines: string[] = [];
-  for (const [family, isOf] of [
-    [4, (address: string) => !address.includes(':')],
-    [6, (address: string) => address.includes(':')],
-  ] as const) {
-    const changed = (a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): string =>
-      [...a]
-        .filter(([address, chain]) => isOf(address) && b.get(address) !== chain)
-        .map(([address, chain]) => `${address} : jump ${chain}`)
-        .join(', ');
-    const [gone, fresh] = [changed(before, after), changed(after, before)];
-    if (gone !== '') lines.push(`delete element ${TABLE} ${direction}${family} { ${gone} }`);
-    if (fresh !== '') lines.push(`add element ${TABLE} ${direction}${family} { ${fresh} }`);
-  }
+  if (gone !== '') lines.push(`delete element ${TABLE} ${stem}${family} { ${gone} }`);
+  if (fresh !== '') lines.push(`add element ${TABLE} ${stem}${family} { ${fresh} }`);
   return lines;
 }
 
 /** The rules of a chain. */
 export function bodyOf(chain: Chain): string[] {
-  if (chain.kind === 'policy') return chain.rules.map((rule) => ruleBody(rule, chain.direction));
-  const log = `log prefix "${chain.direction}" group ${LOG_GROUP}`;
+  const { kind, direction } = chain;
+  if (kind === 'policy') return chain.rules.map((rule) => ruleBody(rule, direction, 'accept'));
+  if (kind === 'tier') {
+    const verdicts: { readonly [A in Action]: string } = {
+      accept: 'accept',
+      deny: `log prefix "${direction}-${chain.tier}" group ${LOG_GROUP} drop`,
+      pass: 'return',
+    };
+    return chain.rules.map(({ rule, action }) => ruleBody(rule, direction, verdicts[action]));
+  }
+  const log = `log prefix "${direction}" group ${LOG_GROUP}`;
   return [...chain.policies.map((policy) => `jump ${policy}`), log, 'drop'];
 }
 
-function ruleBody(rule: Rule, direction: Direction): string {
+function ruleBody(rule: Rule, direction: Direction, verdict: string): string {
   const { family, peer, protocol, ports, endpoints } = rule;
   const ip = family === 6 ? 'ip6' : 'ip';
   const field = `${ip} ${direction === 'ingress' ? 'saddr' : 'daddr'}`;
@@ -168,5 +206,5 @@ function ruleBody(rule: Rule, direction: Direction): string {
     const ranges = ports.map(([first, last]) => (first === last ? first : `${first}-${last}`));
     parts.push(`${name} dport { ${ranges.join(', ')} }`);
   } else if (protocol !== null) parts.push(`meta l4proto ${name}`);
-  return [...parts, 'accept'].join(' ');
+  return [...parts, verdict].join(' ');
 }

@@ -7,7 +7,13 @@
  *
  * Both maps hold local pods that some policy isolates. Such a group chain belongs to a set of
  * policies: it jumps to the chain of each, then logs and drops.
+ *
+ * With policies of the whole cluster two more maps for each direction lead to the chains of the
+ * tiers: one before these maps, one after them, for pods that nothing has isolated. The chain of a
+ * tier belongs to a list of policies and has all their rules in order, so that `return` skips the
+ * rest of the tier.
  */
+import type { Action, Tier } from './cluster-policy.js';
 import type { Protocol } from './objects.js';
 
 export type Direction = 'ingress' | 'egress';
@@ -35,6 +41,14 @@ export interface Rule {
   readonly endpoints: string | null;
 }
 
+export interface TierRule {
+  readonly rule: Rule;
+  readonly action: Action;
+  /** Names for people. */
+  readonly policy: string;
+  readonly name: string;
+}
+
 export type Chain =
   | { readonly kind: 'group'; readonly direction: Direction; readonly policies: readonly string[] }
   | {
@@ -43,7 +57,18 @@ export type Chain =
       /** `namespace/name`. */
       readonly policy: string;
       readonly rules: readonly Rule[];
+    }
+  | {
+      readonly kind: 'tier';
+      readonly direction: Direction;
+      readonly tier: Tier;
+      readonly rules: readonly TierRule[];
     };
+
+/** For each tier and direction: address of a local pod -> the chain of its policies there. */
+export type Tiers = {
+  readonly [T in Tier]: { readonly [D in Direction]: ReadonlyMap<string, string> };
+};
 
 export interface Ruleset {
   readonly allowMulticast: boolean;
@@ -54,6 +79,8 @@ export interface Ruleset {
   /** Address of a local pod -> its group chain. */
   readonly ingress: ReadonlyMap<string, string>;
   readonly egress: ReadonlyMap<string, string>;
+  /** null: policies of the whole cluster are not followed. */
+  readonly tiers: Tiers | null;
 }
 
 /**
@@ -72,5 +99,6 @@ export function startRuleset(options: {
     chains: none,
     ingress: none,
     egress: none,
+    tiers: null,
   };
 }

@@ -8,6 +8,7 @@ import {
 } from '../../k8s/npc/daemon/netlink-messages.js';
 import { parseFlow } from '../../k8s/npc/daemon/packet.js';
 import { parseNamespace, parsePod, parsePolicy } from '../../k8s/npc/parse.js';
+import { parseClusterPolicy } from '../../k8s/npc/parse-cluster.js';
 import { differences } from '../../k8s/npc/read-back.js';
 import { renderAll, renderChange } from '../../k8s/npc/render.js';
 import { startRuleset } from '../../k8s/npc/ruleset.js';
@@ -38,6 +39,29 @@ const policy = {
     egress: [{ to: [{ ipBlock: { cidr: '10.0.0.0/8', except: ['10.1.0.0/16', 'fd00::/8'] } }] }],
   },
 };
+const clusterPolicy = {
+  metadata: { name: 'c', uid: '3' },
+  spec: {
+    tier: 'Admin',
+    priority: 7,
+    subject: { namespaces: {} },
+    ingress: [
+      { name: 'r', action: 'Pass', from: [{ pods: { podSelector: {} } }] },
+      { action: 'Deny', from: [{ namespaces: { matchLabels: { team: 'x' } } }], protocols: [] },
+    ],
+    egress: [
+      {
+        action: 'Accept',
+        to: [{ networks: ['10.0.0.0/8', 'fd00::/8'] }],
+        protocols: [
+          { tcp: { destinationPort: { number: 80 } } },
+          { udp: { destinationPort: { range: { start: 1, end: 9 } } } },
+          { destinationNamedPort: 'web' },
+        ],
+      },
+    ],
+  },
+};
 const namespace = { metadata: { name: 'x', labels: { team: 'x' } } };
 
 function runObjects(raw: unknown): void {
@@ -50,11 +74,15 @@ function runObjects(raw: unknown): void {
     const parsed = parsePolicy(known);
     if (parsed.ok) cluster.set('policies', parsed.value);
   }
+  for (const known of [clusterPolicy, raw]) {
+    const parsed = parseClusterPolicy(known);
+    if (parsed.ok) cluster.set('clusterPolicies', parsed.value);
+  }
   for (const known of [namespace, raw]) {
     const parsed = parseNamespace(known);
     if (parsed.ok) cluster.set('namespaces', parsed.value);
   }
-  const ruleset = compile(cluster, 'n1', { allowMulticast: true });
+  const ruleset = compile(cluster, 'n1', { allowMulticast: true, clusterPolicies: true });
   for (const script of [renderAll(ruleset), renderChange(START, ruleset)]) {
     if (!SCRIPT.test(script)) throw new Error('a foreign text reached the script');
   }
@@ -72,7 +100,7 @@ const IPV6_PACKET = bytes(`60000000 0010 2c 40 fd000000000000000000000000000001
 export const targets: readonly FuzzTarget[] = [
   {
     name: 'npc-objects',
-    seeds: [pod, policy, namespace].map((seed) => Buffer.from(JSON.stringify(seed))),
+    seeds: [pod, policy, clusterPolicy, namespace].map((seed) => Buffer.from(JSON.stringify(seed))),
     run(input) {
       let raw: unknown;
       try {

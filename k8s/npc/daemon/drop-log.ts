@@ -14,7 +14,10 @@ export interface DropReasons {
   readonly to: string | null;
   /** `ingress` or `egress`; null when the rule did not tell. */
   readonly direction: string | null;
-  /** `namespace/policy` of those that isolate the pod in that direction. */
+  /**
+   * `namespace/policy` of those that isolate the pod in that direction, or `tier:policy` of those
+   * of the whole cluster that may have denied it.
+   */
   readonly policies: readonly string[];
 }
 

@@ -6,7 +6,9 @@ import type { Logger } from '../../../core/log.js';
 import { clip } from '../../../core/text.js';
 import type { ReflectorSink } from '../../api/reflector.js';
 import type { Cluster, Kind, Objects } from '../cluster.js';
-import { type Parsed, parseNamespace, parsePod, parsePolicy } from '../parse.js';
+import { parseNamespace, parsePod, parsePolicy } from '../parse.js';
+import { parseClusterPolicy } from '../parse-cluster.js';
+import type { Parsed } from '../parse-parts.js';
 import type { NpcCounters } from './counters.js';
 import type { ObjectProblem } from './report.js';
 
@@ -23,13 +25,17 @@ export const API_PATHS: Readonly<Record<Kind, string>> = {
   namespaces: '/api/v1/namespaces',
   pods: '/api/v1/pods',
   policies: '/apis/networking.k8s.io/v1/networkpolicies',
+  clusterPolicies: '/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies',
 };
-export const KINDS = Object.keys(API_PATHS) as Kind[];
+/** Every API server has these. */
+export const KINDS: readonly Kind[] = ['namespaces', 'pods', 'policies'];
+const NAMESPACED: ReadonlySet<Kind> = new Set(['pods', 'policies']);
 
 const PARSERS: { readonly [K in Kind]: (raw: unknown) => Parsed<Objects[K]> } = {
   namespaces: parseNamespace,
   pods: parsePod,
   policies: parsePolicy,
+  clusterPolicies: parseClusterPolicy,
 };
 
 /** Problems beyond it are counted and logged, but not listed. */
@@ -42,6 +48,7 @@ export class Intake {
   /** By kind and name. BOUNDED by MAX_PROBLEMS. */
   readonly #problems = new Map<string, ObjectProblem>();
   readonly #failing = new Map<Kind, string>();
+  readonly #absent = new Set<Kind>();
 
   constructor(modules: IntakeModules) {
     this.#modules = modules;
@@ -61,6 +68,7 @@ export class Intake {
       set: (object) => this.#set(kind, object),
       remove: (object) => this.#remove(kind, object),
       failing: (reason) => this.#tellFailing(kind, reason),
+      absent: (reason) => this.#tellAbsent(kind, reason),
     };
   }
 
@@ -97,7 +105,7 @@ export class Intake {
   /** By name and uid alone, so that an object which can't be read otherwise goes, too. */
   #removeFrom(kind: Kind, raw: unknown): boolean {
     const { name, namespace, uid } = metadataOf(raw);
-    const isNamespaced = kind !== 'namespaces';
+    const isNamespaced = NAMESPACED.has(kind);
     return this.#modules.cluster.delete(kind, {
       name,
       uid,
@@ -139,8 +147,10 @@ export class Intake {
   #tellFailing(kind: Kind, reason: string | null): void {
     const { log, counters } = this.#modules;
     const before = this.#failing.get(kind);
+    const wasAbsent = reason === null && this.#absent.delete(kind);
     if (reason === null) {
       this.#failing.delete(kind);
+      if (wasAbsent) log.info('The API has the kind now', { kind });
       if (before !== undefined) log.info('The API answers again', { kind });
       return;
     }
@@ -148,6 +158,21 @@ export class Intake {
     this.#failing.set(kind, reason);
     // An absence of hours is told when it begins and when it changes its face.
     if (before !== reason) log.warn('The API fails; the rules stay as they are', { kind, reason });
+  }
+
+  /** Objects that are known outlive their kind: a server that starts may lack it for a moment. */
+  #tellAbsent(kind: Kind, reason: string): void {
+    const { log, cluster, onChange } = this.#modules;
+    if (cluster[kind].size > 0) {
+      this.#tellFailing(kind, reason);
+      return;
+    }
+    this.#failing.delete(kind);
+    if (!this.#absent.has(kind)) {
+      log.warn('The API does not have the kind; the rest is enforced', { kind, reason });
+    }
+    this.#absent.add(kind);
+    onChange();
   }
 }
 

@@ -19,6 +19,8 @@ export interface NpcConfig {
   readonly logFormat: 'text' | 'json';
   readonly bridge: string;
   readonly allowMulticast: boolean;
+  /** ClusterNetworkPolicy is followed, too. */
+  readonly clusterPolicies: boolean;
   /** Of a kubeconfig; null: the service account of the pod. */
   readonly kubeconfig: string | null;
   /** A URL without credentials, for tests and proxies; null: by one of the above. */
@@ -57,6 +59,7 @@ const SPECS = {
   'log-level': ['info', 'debug, info, warning or error'],
   'log-format': ['text', 'text or json'],
   'allow-mcast': ['true', 'multicast passes whatever the policies say'],
+  'cluster-network-policy': ['false', 'ClusterNetworkPolicy (v1alpha2) is enforced, too'],
   bridge: ['weave', 'bridge that the pods are on'],
   'bridge-port-name': ['vethwe-bridge', 'accepted for compatibility: pods are told by address'],
   kubeconfig: ['', 'file with the API server and credentials; empty: the service account'],
@@ -66,6 +69,7 @@ const SPECS = {
 
 type Name = keyof typeof SPECS;
 const NAMES = Object.keys(SPECS) as Name[];
+const SWITCHES: ReadonlySet<Name> = new Set(['allow-mcast', 'cluster-network-policy']);
 
 export function interpretNpcStart(input: NpcInput): NpcStart {
   let values: Readonly<Record<Name, string>>;
@@ -123,7 +127,7 @@ function parseArguments(argv: readonly string[]): {
   const values = NAMES.map((name): [Name, string] => {
     const given = parsed[name];
     // `--allow-mcast` without a value, as a Go program takes it, means true.
-    if (name === 'allow-mcast' && given === '') return [name, 'true'];
+    if (SWITCHES.has(name) && given === '') return [name, 'true'];
     return [name, given === undefined ? SPECS[name][0] : String(given)];
   });
   return {
@@ -164,6 +168,7 @@ function buildConfig(
     ),
     bridge: check('bridge', 'the name of an interface', device),
     allowMulticast: check('allow-mcast', 'true or false', parseSwitch),
+    clusterPolicies: check('cluster-network-policy', 'true or false', parseSwitch),
     kubeconfig: check('kubeconfig', 'an absolute path', parsePath),
     apiServer: check('api-server', 'an http or https URL', parseServer),
   });

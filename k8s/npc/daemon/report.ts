@@ -12,6 +12,8 @@ export interface NpcReport {
     readonly localPods: number;
     readonly namespaces: number;
     readonly policies: number;
+    /** Absent: they are not followed. */
+    readonly clusterPolicies?: number;
   };
   readonly api: {
     readonly server: string;
@@ -62,7 +64,7 @@ export function formatNpcReport(report: NpcReport): string {
     ['Status', statusText(report)],
     [
       'Objects',
-      `${objects.policies} policies, ${objects.namespaces} namespaces, ${objects.pods} pods ` +
+      `${objects.policies} policies, ${clusterPoliciesText(objects)}${objects.namespaces} namespaces, ${objects.pods} pods ` +
         `(${objects.localPods} on this node)`,
     ],
     ['API', apiText(api)],
@@ -99,6 +101,9 @@ function apiText({ server, failing, failures }: NpcReport['api']): string {
   const reasons = failing.map(({ kind, reason }) => `${kind}: ${reason}`).join('; ');
   return `${server}, FAILING: ${reasons}; the rules stay as they are`;
 }
+
+const clusterPoliciesText = ({ clusterPolicies }: NpcReport['objects']): string =>
+  clusterPolicies === undefined ? '' : `${clusterPolicies} of the cluster, `;
 
 const sum = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((total, count) => total + count, 0);

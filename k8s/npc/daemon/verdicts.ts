@@ -5,6 +5,7 @@
 import { RequestError } from '../../../core/errors.js';
 import { addressBytes, canonicalAddress, isIpv6 } from '../address.js';
 import type { Cluster } from '../cluster.js';
+import { inOrder, isSubject } from '../cluster-policy.js';
 import { type Explanation, explain } from '../explain.js';
 import { hasPolicies, keyOf, type Pod, type Protocol, selects } from '../objects.js';
 import type { DropReasons } from './drop-log.js';
@@ -71,13 +72,22 @@ function parsePort(text: string, target: Pod | null): { protocol: Protocol; port
   return { protocol, port };
 }
 
-/** @param prefix of the rule that logged the packet: the direction. */
+const PREFIX = /^(ingress|egress)(?:-(admin|baseline))?$/;
+
+/** @param prefix of the rule that logged the packet: the direction, and the tier if any. */
 export function dropReasons(cluster: Cluster, flow: PacketFlow, prefix: string): DropReasons {
   const [from, to] = [podAt(cluster, flow.source), podAt(cluster, flow.destination)];
-  const direction = prefix === 'ingress' || prefix === 'egress' ? prefix : null;
+  const [, side, tier] = PREFIX.exec(prefix) ?? [];
+  const direction = side === 'ingress' || side === 'egress' ? side : null;
   const isolated = direction === 'ingress' ? to : direction === 'egress' ? from : null;
   const policies: string[] = [];
-  if (isolated !== null && direction !== null) {
+  if (isolated !== null && direction !== null && (tier === 'admin' || tier === 'baseline')) {
+    const labels = cluster.namespaces.get(`/${isolated.namespace}`)?.labels;
+    for (const policy of inOrder(cluster.clusterPolicies.values(), tier)) {
+      const denies = policy[direction].some(({ action }) => action === 'deny');
+      if (denies && isSubject(policy, isolated, labels)) policies.push(`${tier}:${policy.name}`);
+    }
+  } else if (isolated !== null && direction !== null) {
     for (const policy of cluster.policies.values()) {
       const applies = policy.namespace === isolated.namespace && policy[direction] !== null;
       if (applies && selects(policy.pods, isolated.labels)) policies.push(keyOf(policy));

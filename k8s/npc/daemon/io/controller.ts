@@ -8,8 +8,8 @@ import type { Logger } from '../../../../core/log.js';
 import { systemRandom } from '../../../../sys/random.js';
 import { findApiAccess } from '../../../api/io/access.js';
 import { ApiClient } from '../../../api/io/client.js';
-import { ApiFollower } from '../../../api/io/follower.js';
-import { Cluster } from '../../cluster.js';
+import { ApiFollower, type FollowedKind } from '../../../api/io/follower.js';
+import { Cluster, type Kind } from '../../cluster.js';
 import { Compiler } from '../../compiler.js';
 import { differences } from '../../read-back.js';
 import { LOG_GROUP, renderAll, renderChange } from '../../render.js';
@@ -59,8 +59,8 @@ export class Controller {
     this.#config = config;
     this.#log = modules.log;
     this.#version = modules.version;
-    const { nodeName, bridge, allowMulticast } = config;
-    const compiler = new Compiler(this.#cluster, nodeName, { allowMulticast });
+    const { nodeName, bridge, allowMulticast, clusterPolicies } = config;
+    const compiler = new Compiler(this.#cluster, nodeName, { allowMulticast, clusterPolicies });
     this.#intake = new Intake({
       cluster: this.#cluster,
       counters: this.#counters,
@@ -102,7 +102,7 @@ export class Controller {
     const present = (await this.#nft.list(FAMILY, TABLE)) !== null;
     this.#enforcer.handleFound(present, this.#clock.nowMs());
     this.#drive();
-    const kinds = KINDS.map((kind) => ({ path: API_PATHS[kind], sink: this.#intake.sink(kind) }));
+    const kinds = this.#kinds();
     const random = (): number => systemRandom.float();
     const client = new ApiClient(access);
     const follower = new ApiFollower(client, kinds, { clock: this.#clock, random });
@@ -120,6 +120,17 @@ export class Controller {
     this.#stopping = true;
     clearTimeout(this.#timer);
     for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) await undo();
+  }
+
+  #kinds(): FollowedKind[] {
+    const followed = (kind: Kind) => ({ path: API_PATHS[kind], sink: this.#intake.sink(kind) });
+    const kinds: FollowedKind[] = KINDS.map(followed);
+    // Until its first list answers, nothing is enforced: an Accept of a network policy must not
+    // hold before the Deny of an administrator. Where it is not installed it holds up nothing.
+    if (this.#config.clusterPolicies) {
+      kinds.push({ ...followed('clusterPolicies'), isOptional: true });
+    }
+    return kinds;
   }
 
   #watchKernel(): void {
@@ -237,9 +248,9 @@ export class Controller {
   }
 
   #report(): NpcReport {
-    const { pods, namespaces, policies } = this.#cluster;
+    const { pods, namespaces, policies, clusterPolicies } = this.#cluster;
     const counters = this.#counters;
-    const { nodeName } = this.#config;
+    const { nodeName, clusterPolicies: followsAll } = this.#config;
     return {
       version: this.#version,
       node: nodeName,
@@ -250,6 +261,7 @@ export class Controller {
         localPods: [...pods.values()].filter(({ node }) => node === nodeName).length,
         namespaces: namespaces.size,
         policies: policies.size,
+        ...(followsAll ? { clusterPolicies: clusterPolicies.size } : {}),
       },
       api: {
         server: this.#server,

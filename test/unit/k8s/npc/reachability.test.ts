@@ -1,269 +1,112 @@
 /**
  * Random clusters: what the compiled ruleset lets pass is what a direct reading of the
- * specification lets pass. The reading works on the objects as a user writes them and shares no
- * code with the compiler or the parser.
+ * specification lets pass, with network policies alone and with policies of the whole cluster.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Cluster } from '../../../../k8s/npc/cluster.js';
 import { Compiler, compile } from '../../../../k8s/npc/compiler.js';
-import { passes } from '../../../../k8s/npc/model.js';
-import type { Protocol } from '../../../../k8s/npc/objects.js';
-import { parseNamespace, parsePod, parsePolicy } from '../../../../k8s/npc/parse.js';
+import { explain } from '../../../../k8s/npc/explain.js';
+import { type Attempt, passes } from '../../../../k8s/npc/model.js';
+import { parsePod } from '../../../../k8s/npc/parse.js';
+import { allowed, NAMESPACES, type World } from '../../../support/policy-reading.js';
+import {
+  clusterFor,
+  type Places,
+  PORTS,
+  PROTOCOLS,
+  worldOf,
+} from '../../../support/policy-worlds.js';
 
-type Labels = Record<string, string>;
-interface SelectorText {
-  matchLabels?: Labels;
-  matchExpressions?: { key: string; operator: string; values?: string[] }[];
-}
-interface PeerText {
-  podSelector?: SelectorText;
-  namespaceSelector?: SelectorText;
-  ipBlock?: { cidr: string; except?: string[] };
-}
-interface PortText {
-  protocol?: string;
-  port?: number | string;
-  endPort?: number;
-}
-interface PolicyText {
-  namespace: string;
-  podSelector: SelectorText;
-  policyTypes?: string[];
-  ingress?: { from?: PeerText[]; ports?: PortText[] }[];
-  egress?: { to?: PeerText[]; ports?: PortText[] }[];
-}
-interface PodText {
-  namespace: string;
-  labels: Labels;
-  ip: string;
-  finished: boolean;
-  web: number;
-}
+const IPV4: Places = {
+  ips: Array.from({ length: 8 }, (_, index) => [`10.1.0.${index + 1}`]),
+  ranges: ['0.0.0.0/0', '10.0.0.0/8', '10.1.0.0/24', '10.1.0.0/29', '10.1.0.4/30'],
+  fewestPods: 2,
+};
+const IPV6: Places = {
+  ips: Array.from({ length: 6 }, (_, index) => [`fd00::1:${index + 1}`]),
+  ranges: ['0.0.0.0/0', '::/0', 'fd00::/8', 'fd00::1:0/125', 'fd00::1:4/126'],
+  fewestPods: 2,
+};
+const OUTSIDE = { 4: ['10.1.0.200', '192.0.2.1'], 6: ['fd00::1:200', '2001::1'] };
+const NODES = ['n0', 'n1'];
 
-const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const;
-const NAMESPACES = ['a', 'b', 'c'];
+const clusterOf = (world: World): Cluster => clusterFor(world, (index) => `n${index % 2}`);
 
-// --- the reading of the specification ---
-
-function selected(selector: SelectorText, labels: Labels): boolean {
-  for (const [key, wanted] of Object.entries(selector.matchLabels ?? {})) {
-    if (labels[key] !== wanted) return false;
-  }
-  for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {
-    const has = key in labels;
-    const isListed = has && values.includes(labels[key] ?? '');
-    if (operator === 'In' && !isListed) return false;
-    if (operator === 'NotIn' && isListed) return false;
-    if (operator === 'Exists' && !has) return false;
-    if (operator === 'DoesNotExist' && has) return false;
-  }
-  return true;
-}
-
-const number = (ip: string): number => ip.split('.').reduce((sum, part) => sum * 256 + +part, 0);
-
-function inRange(cidr: string, ip: string): boolean {
-  const [network = '', bits = ''] = cidr.split('/');
-  const size = 2 ** (32 - Number(bits));
-  return Math.floor(number(network) / size) === Math.floor(number(ip) / size);
-}
-
-interface World {
-  namespaceLabels: Labels[];
-  pods: PodText[];
-  policies: PolicyText[];
-}
-
-const podAt = ({ pods }: World, ip: string): PodText | undefined =>
-  pods.find((pod) => pod.ip === ip && !pod.finished);
-
-function peerFits(world: World, policy: PolicyText, peer: PeerText, ip: string): boolean {
-  if (peer.ipBlock !== undefined) {
-    const { cidr, except = [] } = peer.ipBlock;
-    return inRange(cidr, ip) && !except.some((range) => inRange(range, ip));
-  }
-  const pod = podAt(world, ip);
-  if (pod === undefined) return false;
-  const labels = world.namespaceLabels[NAMESPACES.indexOf(pod.namespace)] ?? {};
-  const fits =
-    peer.namespaceSelector === undefined
-      ? pod.namespace === policy.namespace
-      : selected(peer.namespaceSelector, labels);
-  return fits && selected(peer.podSelector ?? {}, pod.labels);
-}
-
-function portFits(world: World, port: PortText, to: string, protocol: string, actual: number) {
-  if ((port.protocol ?? 'TCP') !== protocol) return false;
-  if (port.port === undefined) return true;
-  if (typeof port.port === 'string') {
-    const pod = podAt(world, to);
-    return protocol === 'TCP' && port.port === 'web' && pod?.web === actual;
-  }
-  return actual >= port.port && actual <= (port.endPort ?? port.port);
-}
-
-function allowed(world: World, from: string, to: string, protocol: string, port: number): boolean {
-  for (const direction of ['Ingress', 'Egress'] as const) {
-    const subject = podAt(world, direction === 'Ingress' ? to : from);
-    if (subject === undefined) continue;
-    let isIsolated = false;
-    let isAllowed = false;
-    for (const policy of world.policies) {
-      const types = policy.policyTypes ?? ['Ingress', ...(policy.egress?.length ? ['Egress'] : [])];
-      if (policy.namespace !== subject.namespace || !types.includes(direction)) continue;
-      if (!selected(policy.podSelector, subject.labels)) continue;
-      isIsolated = true;
-      const rules =
-        direction === 'Ingress'
-          ? (policy.ingress ?? []).map((rule) => ({ peers: rule.from, ports: rule.ports }))
-          : (policy.egress ?? []).map((rule) => ({ peers: rule.to, ports: rule.ports }));
-      const other = direction === 'Ingress' ? from : to;
-      isAllowed ||= rules.some(
-        ({ peers = [], ports = [] }) =>
-          (peers.length === 0 || peers.some((peer) => peerFits(world, policy, peer, other))) &&
-          (ports.length === 0 || ports.some((p) => portFits(world, p, to, protocol, port))),
-      );
-    }
-    if (isIsolated && !isAllowed) return false;
-  }
-  return true;
-}
-
-// --- random worlds ---
-
-const labels = fc.dictionary(fc.constantFrom('x', 'y'), fc.constantFrom('1', '2'), { maxKeys: 2 });
-const selector: fc.Arbitrary<SelectorText> = fc.record(
-  {
-    matchLabels: labels,
-    matchExpressions: fc.array(
-      fc.oneof(
-        fc.record({
-          key: fc.constantFrom('x', 'y'),
-          operator: fc.constantFrom('In', 'NotIn'),
-          values: fc.subarray(['1', '2', '3'], { minLength: 1 }),
-        }),
-        fc.record({
-          key: fc.constantFrom('x', 'y'),
-          operator: fc.constantFrom('Exists', 'DoesNotExist'),
-        }),
-      ),
-      { maxLength: 1 },
+function attemptsOf(world: World, outside: readonly string[]): Attempt[] {
+  const addresses = [...world.pods.flatMap(({ ips }) => ips), ...outside];
+  return addresses.flatMap((from) =>
+    addresses.flatMap((to) =>
+      PROTOCOLS.flatMap((protocol) => PORTS.map((port) => ({ from, to, protocol, port }))),
     ),
-  },
-  { requiredKeys: [] },
-);
-const ranges = fc.constantFrom(
-  '0.0.0.0/0',
-  '10.0.0.0/8',
-  '10.1.0.0/24',
-  '10.1.0.0/29',
-  '10.1.0.4/30',
-);
-const peer: fc.Arbitrary<PeerText> = fc.oneof(
-  fc.record({ podSelector: selector }),
-  fc.record({ namespaceSelector: selector }),
-  fc.record({ podSelector: selector, namespaceSelector: selector }),
-  fc.record({
-    ipBlock: fc.record({ cidr: ranges, except: fc.array(ranges, { maxLength: 2 }) }),
-  }),
-);
-const port: fc.Arbitrary<PortText> = fc.oneof(
-  fc.record({ protocol: fc.constantFrom(...PROTOCOLS) }),
-  fc.record(
-    { protocol: fc.constantFrom(...PROTOCOLS), port: fc.constantFrom(80, 81, 90) },
-    { requiredKeys: ['port'] },
-  ),
-  fc.constant({ port: 'web' }),
-  fc.constant({ port: 80, endPort: 85 }),
-);
-const peers = fc.array(peer, { maxLength: 2 });
-const ports = fc.array(port, { maxLength: 2 });
-const policy: fc.Arbitrary<PolicyText> = fc.record(
-  {
-    namespace: fc.constantFrom(...NAMESPACES),
-    podSelector: selector,
-    policyTypes: fc.subarray(['Ingress', 'Egress'], { minLength: 1 }),
-    ingress: fc.array(fc.record({ from: peers, ports }), { maxLength: 2 }),
-    egress: fc.array(fc.record({ to: peers, ports }), { maxLength: 2 }),
-  },
-  { requiredKeys: ['namespace', 'podSelector'] },
-);
-const world: fc.Arbitrary<World> = fc.record({
-  namespaceLabels: fc.array(labels, { minLength: 3, maxLength: 3 }),
-  pods: fc
-    .array(
-      fc.record({
-        namespace: fc.constantFrom(...NAMESPACES),
-        labels,
-        finished: fc.boolean(),
-        web: fc.constantFrom(80, 81),
-      }),
-      { minLength: 2, maxLength: 8 },
-    )
-    .map((all) => all.map((pod, index) => ({ ...pod, ip: `10.1.0.${index + 1}` }))),
-  policies: fc.array(policy, { maxLength: 5 }),
-});
+  );
+}
 
-function clusterOf({ namespaceLabels, pods, policies }: World): Cluster {
-  const cluster = new Cluster();
-  for (const [index, name] of NAMESPACES.entries()) {
-    const parsed = parseNamespace({ metadata: { name, labels: namespaceLabels[index] } });
-    assert.ok(parsed.ok);
-    cluster.set('namespaces', parsed.value);
+const inWords = ({ from, to, protocol, port }: Attempt): string =>
+  `${from} > ${to} ${protocol}/${port}`;
+
+function checkWorld(world: World, outside: readonly string[], clusterPolicies: boolean): void {
+  const cluster = clusterOf(world);
+  const options = { allowMulticast: true, clusterPolicies };
+  const nodes = NODES.map((node) => compile(cluster, node, options));
+  for (const attempt of attemptsOf(world, outside)) {
+    const actual = nodes.every(
+      (node) => passes(node, 'egress', attempt) && passes(node, 'ingress', attempt),
+    );
+    assert.equal(actual, allowed(world, attempt), inWords(attempt));
   }
-  for (const [index, pod] of pods.entries()) {
-    const parsed = parsePod({
-      metadata: { name: `p${index}`, namespace: pod.namespace, labels: pod.labels },
-      spec: {
-        nodeName: `n${index % 2}`,
-        containers: [{ ports: [{ name: 'web', containerPort: pod.web }] }],
-      },
-      status: { podIP: pod.ip, phase: pod.finished ? 'Succeeded' : 'Running' },
-    });
-    assert.ok(parsed.ok);
-    cluster.set('pods', parsed.value);
-  }
-  for (const [index, { namespace, ...spec }] of policies.entries()) {
-    const parsed = parsePolicy({ metadata: { name: `q${index}`, namespace }, spec });
-    assert.ok(parsed.ok);
-    cluster.set('policies', parsed.value);
-  }
-  return cluster;
 }
 
 test('random policies let pass what the specification lets pass', () => {
   fc.assert(
-    fc.property(world, (random) => {
-      const cluster = clusterOf(random);
-      const nodes = ['n0', 'n1'].map((node) => compile(cluster, node, { allowMulticast: true }));
-      const addresses = [...random.pods.map(({ ip }) => ip), '10.1.0.200', '192.0.2.1'];
-      for (const from of addresses) {
-        for (const to of addresses) {
-          for (const protocol of PROTOCOLS as readonly Protocol[]) {
-            for (const destination of [80, 81, 85, 90]) {
-              const attempt = { from, to, protocol, port: destination };
-              const actual = nodes.every(
-                (node) => passes(node, 'egress', attempt) && passes(node, 'ingress', attempt),
-              );
-              assert.equal(
-                actual,
-                allowed(random, from, to, protocol, destination),
-                `${from} > ${to} ${protocol}/${destination}`,
-              );
-            }
-          }
-        }
+    fc.property(worldOf(IPV4, 0), (world) => checkWorld(world, OUTSIDE[4], false)),
+    { numRuns: 300 },
+  );
+});
+
+test('so they do with policies of the whole cluster before and after them', () => {
+  fc.assert(
+    fc.property(worldOf(IPV4, 5), (world) => checkWorld(world, OUTSIDE[4], true)),
+    { numRuns: 400 },
+  );
+});
+
+test('so they do with IPv6', () => {
+  fc.assert(
+    fc.property(worldOf(IPV6, 4), (world) => checkWorld(world, OUTSIDE[6], true)),
+    { numRuns: 150 },
+  );
+});
+
+test('explanations of random policies end in the same verdict', () => {
+  fc.assert(
+    fc.property(worldOf(IPV4, 4), fc.nat(), (world, pick) => {
+      const attempts = attemptsOf(world, OUTSIDE[4]).filter(({ from, to }) => from !== to);
+      for (let at = pick % 37; at < attempts.length; at += 37) {
+        const attempt = attempts[at];
+        if (attempt === undefined) continue;
+        const { allowed: told, lines } = explain(clusterOf(world), attempt);
+        assert.equal(told, allowed(world, attempt), `${inWords(attempt)}: ${lines.join(', ')}`);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
+  );
+});
+
+test('policies of the cluster have no effect unless they are asked for', () => {
+  const options = { allowMulticast: true };
+  fc.assert(
+    fc.property(worldOf(IPV4, 4), (world) => {
+      const without = clusterOf({ ...world, clusterPolicies: [] });
+      assert.deepEqual(compile(clusterOf(world), 'n0', options), compile(without, 'n0', options));
+    }),
   );
 });
 
 /** Object by object, as events come. */
 function follow(cluster: Cluster, next: Cluster): void {
-  for (const kind of ['pods', 'policies', 'namespaces'] as const) {
+  for (const kind of ['pods', 'policies', 'namespaces', 'clusterPolicies'] as const) {
     for (const [key, object] of cluster[kind]) {
       if (!next[kind].has(key)) cluster.delete(kind, object);
     }
@@ -271,12 +114,13 @@ function follow(cluster: Cluster, next: Cluster): void {
   for (const pod of next.pods.values()) cluster.set('pods', pod);
   for (const policy of next.policies.values()) cluster.set('policies', policy);
   for (const namespace of next.namespaces.values()) cluster.set('namespaces', namespace);
+  for (const all of next.clusterPolicies.values()) cluster.set('clusterPolicies', all);
 }
 
 test('a compiler that follows changes gives what a new one gives', () => {
-  const options = { allowMulticast: true };
+  const options = { allowMulticast: true, clusterPolicies: true };
   fc.assert(
-    fc.property(fc.array(world, { minLength: 2, maxLength: 5 }), (worlds) => {
+    fc.property(fc.array(worldOf(IPV4, 4), { minLength: 2, maxLength: 5 }), (worlds) => {
       const cluster = new Cluster();
       const compiler = new Compiler(cluster, 'n0', options);
       for (const random of worlds) {
@@ -287,6 +131,13 @@ test('a compiler that follows changes gives what a new one gives', () => {
     { numRuns: 200 },
   );
 });
+
+const EMPTY: World = {
+  namespaceLabels: [{}, {}, {}],
+  pods: [],
+  policies: [],
+  clusterPolicies: [],
+};
 
 test('what a change does not concern stays the same object', () => {
   const parsed = (name: string, namespace: string) => {
@@ -303,9 +154,14 @@ test('what a change does not concern stays the same object', () => {
     podSelector: {},
     ingress: [{ from: [{ podSelector: {} }] }],
   }));
-  const cluster = clusterOf({ namespaceLabels: [{}, {}, {}], pods: [], policies });
+  const from = [{ namespaces: { matchLabels: { 'kubernetes.io/metadata.name': 'a' } } }];
+  const clusterPolicies = ['Admin', 'Baseline'].map((tier) => ({
+    ...{ name: tier, tier, priority: 1, subject: { namespaces: {} } },
+    ingress: [{ action: 'Deny', from }],
+  }));
+  const cluster = clusterOf({ ...EMPTY, policies, clusterPolicies });
   cluster.set('pods', parsed('p', 'a'));
-  const compiler = new Compiler(cluster, 'n0', { allowMulticast: true });
+  const compiler = new Compiler(cluster, 'n0', { allowMulticast: true, clusterPolicies: true });
   const before = compiler.compile();
   cluster.set('pods', parsed('q', 'b'));
   const after = compiler.compile();

@@ -18,12 +18,15 @@ test('without options the original defaults hold', () => {
   assert.deepEqual(config.metrics, { kind: 'tcp', host: null, port: 6781 });
   assert.equal(config.allowMulticast, true);
   assert.equal(config.bridge, 'weave');
+  assert.equal(config.clusterPolicies, false);
   assert.equal(config.socketPath, '/run/weave/npc.sock');
 });
 
 test('every form that a Go program takes', () => {
   assert.equal(configOf(['--allow-mcast=false']).allowMulticast, false);
   assert.equal(configOf(['--allow-mcast']).allowMulticast, true);
+  assert.equal(configOf(['--cluster-network-policy']).clusterPolicies, true);
+  assert.equal(configOf(['--cluster-network-policy=false']).clusterPolicies, false);
   assert.deepEqual(configOf(['--metrics-addr', '127.0.0.1:0']).metrics, {
     kind: 'tcp',
     host: '127.0.0.1',
