@@ -106,6 +106,7 @@ test('the service account has the rights of the calls that are made, and no othe
   assert.deepEqual(role?.['rules'], [
     { apiGroups: [''], resources: ['nodes', 'pods', 'namespaces'], verbs },
     { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs },
+    { apiGroups: ['policy.networking.k8s.io'], resources: ['clusternetworkpolicies'], verbs },
     { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
   ]);
   const record = base.find(({ kind }) => kind === 'Role');
@@ -184,6 +185,10 @@ test('values of the chart reach the container as text', () => {
   assert.equal(without?.containers.length, 1);
   const expected = without?.containers[0]?.env?.find(({ name }) => name === 'EXPECT_NPC');
   assert.equal(expected?.value, '0');
+  const [, npc] =
+    daemonSetSpec(render({ ...defaults(), clusterNetworkPolicy: true })).template.spec
+      ?.containers ?? [];
+  assert.deepEqual(npc?.args, ['--cluster-network-policy']);
 });
 
 test('the schema of the values takes what is meant and refuses what is mistyped', () => {
