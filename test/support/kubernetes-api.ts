@@ -18,7 +18,7 @@ export interface StoredObject {
 
 /** What policies are made of. */
 export type PolicyKind = 'pods' | 'namespaces' | 'networkpolicies';
-export type ApiKind = PolicyKind | 'nodes' | 'configmaps';
+export type ApiKind = PolicyKind | 'clusternetworkpolicies' | 'nodes' | 'configmaps';
 
 interface ApiEvent {
   readonly version: number;
@@ -31,6 +31,7 @@ const PATHS: ReadonlyMap<string, ApiKind> = new Map([
   ['/api/v1/pods', 'pods'],
   ['/api/v1/namespaces', 'namespaces'],
   ['/apis/networking.k8s.io/v1/networkpolicies', 'networkpolicies'],
+  ['/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies', 'clusternetworkpolicies'],
   ['/api/v1/nodes', 'nodes'],
   ['/api/v1/namespaces/kube-system/configmaps', 'configmaps'],
 ]);
@@ -70,6 +71,8 @@ export class KubernetesApi {
   #bookmarks: NodeJS.Timeout | null = null;
   /** Answered with 403 while set. */
   forbidden: ApiKind | null = null;
+  /** Answered with 404 while set: a custom resource that is not installed. */
+  absent: ApiKind | null = null;
   /** So many patches are answered with 403. */
   patchRefusals = 0;
   readonly patches: SeenPatch[] = [];
@@ -207,6 +210,7 @@ export class KubernetesApi {
     const isWatch = searchParams.get('watch') === 'true';
     this.requests.push(`${isWatch ? 'watch' : 'list'} ${kind}`);
     if (this.forbidden === kind) fail(response, 403, `${kind} is forbidden`);
+    else if (this.absent === kind) fail(response, 404, 'page not found');
     else if (isWatch) this.#watch(kind, Number(searchParams.get('resourceVersion')), response);
     else this.#list(kind, searchParams, response);
   }
