@@ -42,8 +42,6 @@ function triesOf(cluster: Cluster, { externals }: Case, matrix: Matrix): Try[] {
   const tries: Try[] = [];
   for (const [probe, rows] of Object.entries(matrix)) {
     const [protocol = '', port] = probe.split('/');
-    // The runtime has no sockets for it; the model judges those.
-    if (protocol === 'SCTP') continue;
     for (const [from, row] of Object.entries(rows)) {
       for (const [to, expected] of Object.entries(row)) {
         tries.push({ from: ipOf(from), to: ipOf(to), protocol, port: Number(port), expected });

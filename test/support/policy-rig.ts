@@ -24,7 +24,8 @@ export interface Try {
 export class PolicyRig {
   readonly #lab: Lab;
   readonly #nodes: readonly string[];
-  readonly #agents = new Map<string, ChildProcess>();
+  readonly #agents: ChildProcess[] = [];
+  readonly #agentOf = new Map<string, ChildProcess>();
   readonly #succeeded = new Set<number>();
   #ready = 0;
   #lastId = 0;
@@ -37,6 +38,7 @@ export class PolicyRig {
       // No spanning tree and no forwarding delay: ports pass frames at once.
       lab.ip(node, ['link add weave type bridge stp_state 0 forward_delay 0', 'link set weave up']);
       lab.sysctl(node, 'net/bridge/bridge-nf-call-iptables', '1');
+      lab.sysctl(node, 'net/bridge/bridge-nf-call-ip6tables', '1');
       lab.sysctl(node, 'net/ipv4/ip_forward', '1');
       return node;
     });
@@ -47,7 +49,7 @@ export class PolicyRig {
       'addr add 203.0.113.1/24 dev outside',
       'link set outside up',
     ]);
-    this.#startAgent('203.0.113.1', first);
+    this.#startAgent(['203.0.113.1'], first);
     if (second === undefined) return;
     lab.cable({ netns: first, device: 'other' }, { netns: second, device: 'other' }, 1500);
     for (const node of this.#nodes) lab.ip(node, ['link set other master weave']);
@@ -58,17 +60,20 @@ export class PolicyRig {
     return this.#nodes[node] ?? '';
   }
 
-  /** @param node its index. */
-  addPod(ip: string, node: number): void {
-    this.#add(ip, `${ip}/12`, 'weave', this.#nodes[node] ?? '', GATEWAY);
+  /** @param node its index. @param ipv6 a second address; it reaches other pods only. */
+  addPod(ip: string, node: number, ipv6?: string): void {
+    const netns = this.#add(ip, `${ip}/12`, 'weave', this.#nodes[node] ?? '', GATEWAY);
+    if (ipv6 !== undefined) this.#lab.ip(netns, [`addr add ${ipv6}/64 dev eth0 nodad`]);
+    this.#startAgent(ipv6 === undefined ? [ip] : [ip, ipv6], netns);
   }
 
   addOutside(ip: string): void {
-    this.#add(ip, `${ip}/24`, 'outside', this.#nodes[0] ?? '', '203.0.113.1');
+    const netns = this.#add(ip, `${ip}/24`, 'outside', this.#nodes[0] ?? '', '203.0.113.1');
+    this.#startAgent([ip], netns);
   }
 
   async ready(): Promise<void> {
-    await waitFor('ready agents', DEADLINE_MS, () => this.#ready === this.#agents.size);
+    await waitFor('ready agents', DEADLINE_MS, () => this.#ready === this.#agents.length);
   }
 
   nft(node: number, script: string): void {
@@ -84,14 +89,8 @@ export class PolicyRig {
   /** Tries all at once. @returns what did not go as expected, in words. */
   async attempt(tries: readonly Try[]): Promise<string[]> {
     const numbered = tries.map((one) => ({ ...one, id: ++this.#lastId }));
-    for (const [ip, agent] of this.#agents) {
-      const own = numbered.filter(({ from }) => from === ip);
-      const trials: Trial[] = own.map(({ id, protocol, to, port }) => ({
-        id,
-        protocol,
-        ip: to,
-        port,
-      }));
+    for (const [ip, agent] of this.#agentOf) {
+      const trials: Trial[] = numbered.filter(({ from }) => from === ip);
       if (trials.length > 0) agent.stdin?.write(`${JSON.stringify({ try: trials })}\n`);
     }
     const missing = (): typeof numbered =>
@@ -100,7 +99,7 @@ export class PolicyRig {
       () => {},
     );
     await holdFor(SETTLE_MS);
-    for (const agent of this.#agents.values()) agent.stdin?.write('{"stop":true}\n');
+    for (const agent of this.#agents) agent.stdin?.write('{"stop":true}\n');
     return numbered
       .filter(({ id, expected }) => this.#succeeded.has(id) !== expected)
       .map(
@@ -109,17 +108,18 @@ export class PolicyRig {
       );
   }
 
-  #add(ip: string, address: string, bridge: string, node: string, gateway: string): void {
+  /** @returns its namespace. */
+  #add(ip: string, address: string, bridge: string, node: string, gateway: string): string {
     const label = ip.replaceAll('.', '-');
     const netns = this.#lab.addNetns(label);
     const device = `v${label}`.slice(0, 15);
     this.#lab.cable({ netns: node, device }, { netns, device: 'eth0' }, 1500);
     this.#lab.ip(node, [`link set ${device} master ${bridge}`]);
     this.#lab.ip(netns, [`addr add ${address} dev eth0`, `route add default via ${gateway}`]);
-    this.#startAgent(ip, netns);
+    return netns;
   }
 
-  #startAgent(ip: string, netns: string): void {
+  #startAgent(ips: readonly string[], netns: string): void {
     const script = join(projectRoot, 'dist/test/support/policy-agent.js');
     const agent = spawn('ip', ['netns', 'exec', netns, process.execPath, script, ...PORTS], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -131,7 +131,8 @@ export class PolicyRig {
       if (success === undefined) this.#ready += 1;
       else this.#succeeded.add(success);
     });
-    this.#agents.set(ip, agent);
+    this.#agents.push(agent);
+    for (const ip of ips) this.#agentOf.set(ip, agent);
     this.#lab.onClose(() => agent.kill('SIGKILL'));
   }
 }
