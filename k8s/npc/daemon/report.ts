@@ -64,8 +64,8 @@ export function formatNpcReport(report: NpcReport): string {
     ['Status', statusText(report)],
     [
       'Objects',
-      `${objects.policies} policies, ${clusterPoliciesText(objects)}${objects.namespaces} namespaces, ${objects.pods} pods ` +
-        `(${objects.localPods} on this node)`,
+      `${objects.policies} policies, ${clusterPoliciesText(objects)}` +
+        `${objects.namespaces} namespaces, ${objects.pods} pods (${objects.localPods} on this node)`,
     ],
     ['API', apiText(api)],
     [
