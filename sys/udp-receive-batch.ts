@@ -85,9 +85,12 @@ export class ReceiveBatch {
     if ((flags & MSG_TRUNC) !== 0) return;
     const start = slot * SLOT_BYTES;
     const end = start + bytes;
-    for (let at = start; at < end; at += segment) {
+    let at = start;
+    // Once for an empty one, too: whoever counts what came counts it.
+    do {
       onDatagram(this.#data.bytes, at, Math.min(segment, end - at), sourceIp, sourcePort);
-    }
+      at += segment;
+    } while (at < end);
   }
 
   #segmentBytes(header: number, control: number, bytes: number): number {

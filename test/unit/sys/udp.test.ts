@@ -74,6 +74,19 @@ for (const gro of [true, false]) {
   });
 }
 
+test('an empty datagram is handed on like any other', async (t) => {
+  const pair = UdpPair.open({ port: 0 });
+  const socket = createSocket('udp4');
+  t.after(() => [pair, socket].map((each) => each.close()));
+  for (const bytes of ['a', '', '', 'bc']) {
+    await new Promise((resolve) => socket.send(bytes, pair.port, '127.0.0.1', resolve));
+  }
+  assert.deepEqual(
+    receive(pair, 4).map(({ bytes }) => Buffer.from(bytes).toString()),
+    ['a', '', '', 'bc'],
+  );
+});
+
 for (const grouping of [true, false]) {
   test(`a group queued as one arrives as its datagrams (grouping ${grouping})`, (t) => {
     const [a, b] = [UdpPair.open({ port: 0 }), UdpPair.open({ port: 0 })];
