@@ -156,6 +156,8 @@ if (verb === 'start') {
   if (rest[0] === 'transfers') goOn('bench/soak/transfers.js', rest.slice(1));
   // `npm run soak -- npc`: network policies that change without rest.
   if (rest[0] === 'npc') goOn('bench/soak/npc.js', rest.slice(1));
+  // `npm run soak -- dns`: bad packets for the name server.
+  if (rest[0] === 'dns') goOn('bench/soak/dns.js', rest.slice(1));
   goOn('bench/soak.js', rest);
 } else if (verb === 'package') {
   installAndBuild();

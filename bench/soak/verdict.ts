@@ -46,7 +46,7 @@ export function judge(samples: readonly SoakSample[], usesRing: boolean): Findin
   const total = (samples.at(-1) as SoakSample).seconds;
   const warm = samples.filter(({ seconds }) => seconds >= total * WARM_UP_SHARE);
   return [
-    judgeMemory(warm, total),
+    judgeMemory(warm, total < LONG_RUN_SECONDS ? GROWTH_MB.short : GROWTH_MB.long),
     judgeDescriptors(warm),
     judgeMovement(samples, usesRing ? [...MOVING, 'tapWriteBatches'] : MOVING),
     judgeFaults(samples.at(-1) as SoakSample),
@@ -54,16 +54,22 @@ export function judge(samples: readonly SoakSample[], usesRing: boolean): Findin
   ];
 }
 
-function judgeMemory(warm: readonly SoakSample[], totalSeconds: number): Finding {
-  const fit = fitLine(warm.map(({ seconds, residentMb }) => [seconds, residentMb] as const));
-  const span = (warm.at(-1)?.seconds ?? 0) - (warm[0]?.seconds ?? 0);
+/**
+ * @param samples after the warm-up, three at least.
+ * @param borneMb growth that is no fault even if noise does not explain it.
+ */
+export function judgeMemory(
+  samples: readonly Pick<SoakSample, 'seconds' | 'residentMb'>[],
+  borneMb: number,
+): Finding {
+  const fit = fitLine(samples.map(({ seconds, residentMb }) => [seconds, residentMb] as const));
+  const span = (samples.at(-1)?.seconds ?? 0) - (samples[0]?.seconds ?? 0);
   const growth = fit.slope * span;
   const noise = NOISE * fit.slopeError * span;
-  const borne = totalSeconds < LONG_RUN_SECONDS ? GROWTH_MB.short : GROWTH_MB.long;
   const rate = (fit.slope * 3600).toFixed(1);
   return {
     what: 'memory is flat',
-    ok: growth <= Math.max(noise, borne),
+    ok: growth <= Math.max(noise, borneMb),
     detail: `${growth.toFixed(1)} MB (noise ${noise.toFixed(1)}) in ${span.toFixed(0)} s, ${rate} MB/h`,
   };
 }

@@ -68,7 +68,8 @@ function queryTarget(): FuzzTarget {
   };
 }
 
-function querySeeds(): Uint8Array[] {
+/** Good queries, about names of ours and of others. */
+export function querySeeds(): Uint8Array[] {
   const names = ['many', 'six', 'alias', 'circle', '_http._tcp', 'nope'].map(
     (name) => `${name}.weave.local`,
   );
