@@ -87,6 +87,7 @@ test('without any option the defaults hold', () => {
       allowOverlap: false,
     },
     engineSockets: ['/var/run/docker.sock', '/run/podman/podman.sock'],
+    lanDiscovery: false,
     logLevel: 'info',
     logFormat: 'text',
   });
