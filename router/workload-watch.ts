@@ -26,6 +26,11 @@ export interface WorkloadWatchModules {
 }
 
 const CONTAINER_ID = /^[0-9a-f]{64}$/;
+/**
+ * The kernel takes a namespace down at leisure, some seconds after its last process. A port that is
+ * there for longer belongs to others who share the namespace, and keep its addresses.
+ */
+const SHARED_AFTER_LOOKS = 3;
 
 export class WorkloadWatch {
   readonly #modules: WorkloadWatchModules;
@@ -33,6 +38,8 @@ export class WorkloadWatch {
   readonly #ports = new Map<string, string>();
   /** Told as dead. BOUNDED likewise. */
   readonly #dead = new Set<string>();
+  /** Of those that an engine reported: looks since then that found the port. BOUNDED likewise. */
+  readonly #lingering = new Map<string, number>();
 
   constructor(modules: WorkloadWatchModules) {
     this.#modules = modules;
@@ -59,7 +66,7 @@ export class WorkloadWatch {
     const watched = this.#watched();
     this.#forget(new Set(watched));
     for (const ident of watched) {
-      const isAlive = this.#isAlive(ident, ports);
+      const isAlive = this.#isAlive(ident, ports) && !this.#isLingering(ident);
       if (isAlive === !this.#dead.has(ident)) continue;
       if (isAlive) this.#dead.delete(ident);
       else this.#dead.add(ident);
@@ -71,11 +78,13 @@ export class WorkloadWatch {
   /** An engine reported it. */
   handleContainer(kind: 'started' | 'died' | 'destroyed', id: string): void {
     const { events } = this.#modules;
+    this.#lingering.delete(id);
     if (kind === 'started') {
       this.#dead.delete(id);
       events.workloadStarted(id);
     } else if (kind === 'died') {
       this.#dead.add(id);
+      this.#lingering.set(id, 0);
       events.workloadDied(id);
     } else {
       this.#dead.delete(id);
@@ -106,8 +115,20 @@ export class WorkloadWatch {
     return CONTAINER_ID.test(ident) && this.#modules.isContainerRunning(ident) === true;
   }
 
+  /** Its container has ended, and what is left of its network may go any moment. */
+  #isLingering(ident: string): boolean {
+    const looks = this.#lingering.get(ident);
+    if (looks === undefined) return false;
+    if (looks + 1 < SHARED_AFTER_LOOKS) this.#lingering.set(ident, looks + 1);
+    else this.#lingering.delete(ident);
+    return looks + 1 < SHARED_AFTER_LOOKS;
+  }
+
   #forget(watched: ReadonlySet<string>): void {
     for (const ident of this.#ports.keys()) if (!watched.has(ident)) this.#ports.delete(ident);
     for (const ident of this.#dead) if (!watched.has(ident)) this.#dead.delete(ident);
+    for (const ident of this.#lingering.keys()) {
+      if (!watched.has(ident)) this.#lingering.delete(ident);
+    }
   }
 }

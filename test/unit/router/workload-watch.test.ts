@@ -73,3 +73,26 @@ test('a container that runs lives without an interface; its engine reports the r
   assert.equal(events.events.at(-1), `died ${CONTAINER}`);
   assert.equal(ports.size, 0);
 });
+
+test('a port that outlives its container for a moment does not revive it, a shared one does', async () => {
+  const { events, ports, state, watch, own } = rig();
+  own(CONTAINER);
+  watch.note(CONTAINER, 'vethwepl1');
+  ports.add('vethwepl1');
+  state.isRunning = false;
+  watch.handleContainer('died', CONTAINER);
+  await watch.look();
+  await watch.look();
+  assert.deepEqual(events.events, [`died ${CONTAINER}`]);
+  ports.clear();
+  await watch.look();
+  await watch.look();
+  assert.deepEqual(events.events, [`died ${CONTAINER}`], 'the time of its end stays');
+  watch.handleContainer('started', CONTAINER);
+  watch.handleContainer('died', CONTAINER);
+  ports.add('vethwepl1');
+  for (let look = 0; look < 3; look += 1) await watch.look();
+  assert.deepEqual(events.events.slice(1), [
+    ...[`started ${CONTAINER}`, `died ${CONTAINER}`, `started ${CONTAINER}`],
+  ]);
+});
