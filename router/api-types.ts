@@ -67,6 +67,8 @@ export interface AddressesReply {
 export interface AttachmentView {
   /** What names the workload: netns name, path, pid or container id. */
   readonly target: string;
+  /** If it is one; its name if an engine tells that. */
+  readonly container: { readonly id: string; readonly name: string | null } | null;
   /** MAC of its interface `ethwe`, or of the bridge for `weave:expose`. */
   readonly mac: string;
   readonly cidrs: readonly string[];

@@ -34,6 +34,7 @@ import { dnsWarnings } from './report-dns.js';
 import { ipamWarnings } from './report-ipam.js';
 import { offloadWarnings } from './report-offloads.js';
 
+const CONTAINER_ID = /^[0-9a-f]{64}$/;
 /** How the bridge itself is called among the attachments. */
 const EXPOSED_TARGET = 'weave:expose';
 
@@ -189,9 +190,25 @@ export class RouterControl implements Control {
   async attachments(): Promise<readonly AttachmentView[]> {
     const { host } = this.#modules;
     const bridge = await host.bridgeState();
-    const own = { target: EXPOSED_TARGET, mac: formatMac(bridge.mac), cidrs: bridge.cidrs };
+    const mac = formatMac(bridge.mac);
+    const own = { target: EXPOSED_TARGET, container: null, mac, cidrs: bridge.cidrs };
     const workloads = await host.attachments();
-    return [own, ...workloads.map(({ target, mac, cidrs }) => ({ target, mac, cidrs }))];
+    const isContainer = ({ ident }: { readonly ident: string }): boolean =>
+      CONTAINER_ID.test(ident);
+    const names = workloads.some(isContainer)
+      ? await host.containerNames()
+      : new Map<string, string>();
+    return [
+      own,
+      ...workloads.map((workload) => ({
+        target: workload.target,
+        container: isContainer(workload)
+          ? { id: workload.ident, name: names.get(workload.ident) ?? null }
+          : null,
+        mac: workload.mac,
+        cidrs: workload.cidrs,
+      })),
+    ];
   }
 
   async expose(

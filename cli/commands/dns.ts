@@ -3,6 +3,7 @@
  * Source: reference/cli.md 3, 4; weavedns.md 10.
  */
 import type { AttachmentView } from '../../router/api-types.js';
+import { findAttachment } from '../attachment-names.js';
 import { type ApiRequest, call } from '../client.js';
 import { type Command, type CommandContext, printResult } from '../command.js';
 import { CommandFailure, EXIT, UsageFailure } from '../exit.js';
@@ -55,9 +56,7 @@ async function addressesOf(subject: Subject, context: CommandContext): Promise<r
   const body = await call(context.client, { method: 'GET', path: '/attachments' });
   const { attachments } = JSON.parse(body) as { attachments: AttachmentView[] };
   const { container } = subject;
-  const isMeant = ({ target }: AttachmentView): boolean =>
-    target === container || (/^[0-9a-f]{12,64}$/.test(target) && target.startsWith(container));
-  const found = attachments.find(isMeant);
+  const found = findAttachment(attachments, container);
   if (found === undefined || found.cidrs.length === 0) {
     throw new CommandFailure(EXIT.failed, `${container} has no address on this bridge`);
   }

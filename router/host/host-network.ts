@@ -178,6 +178,11 @@ export class HostNetwork {
     return this.#queue.run(() => this.#attachments.list());
   }
 
+  /** @returns names of running containers by full id, as far as engines tell them. */
+  containerNames(): Promise<ReadonlyMap<string, string>> {
+    return this.#modules.engines.names();
+  }
+
   /** MAC and IPv4 addresses of the bridge: the line `weave:expose` of `weave ps`. */
   bridgeState(): Promise<{ readonly mac: Mac; readonly mtu: number; readonly cidrs: string[] }> {
     return this.#queue.run(async () => {

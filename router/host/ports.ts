@@ -102,6 +102,8 @@ export interface ContainerEngines {
    * @throws {WeaveError} `container-not-running`, `container-engine-failed`
    */
   find(id: string): Promise<RunningContainer | null>;
+  /** @returns names of running containers by full id; those of engines that fail are missing. */
+  names(): Promise<ReadonlyMap<string, string>>;
   /** Sentence fragment that says what was asked, for the error when nobody knows the id. */
   readonly description: string;
 }

@@ -70,6 +70,8 @@ function addressesOf(words: readonly string[], chosen: string): readonly string[
   );
 }
 
+const CONTAINER_ID = /^[0-9a-f]{64}$/;
+
 export class FakeControl implements Control {
   isReady = true;
   base: Report = emptyReport();
@@ -129,7 +131,8 @@ export class FakeControl implements Control {
     const { multicastRoute, names = [] } = options;
     const named = names.length === 0 ? '' : ` names=${names.join()}`;
     this.calls.push(`attach ${target} ${addresses} multicast=${multicastRoute}${named}`);
-    this.attached.push({ target, mac: '1e:d2:e0:e3:0c:b6', cidrs });
+    const container = CONTAINER_ID.test(target) ? { id: target, name: 'shop' } : null;
+    this.attached.push({ target, container, mac: '1e:d2:e0:e3:0c:b6', cidrs });
     await this.hold;
     return cidrs;
   }

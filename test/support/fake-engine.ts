@@ -9,10 +9,14 @@ export interface FakeContainer {
   readonly hostname?: string;
   readonly domainname?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** What other containers call it by `--link`, as the list of containers has it. */
+  readonly links?: readonly string[];
 }
 
 export class FakeEngine {
   readonly containers: FakeContainer[] = [];
+  /** Status of all answers; null: as it should be. */
+  failure: number | null = null;
   readonly #server: Server;
   readonly #streams = new Set<ServerResponse>();
 
@@ -49,6 +53,10 @@ export class FakeEngine {
   }
 
   #answer(url: string, response: ServerResponse): void {
+    if (this.failure !== null) {
+      response.writeHead(this.failure).end('{"message":"as the test has it"}');
+      return;
+    }
     if (url.startsWith('/events')) {
       this.#streams.add(response);
       response.on('close', () => this.#streams.delete(response));
@@ -57,7 +65,10 @@ export class FakeEngine {
     }
     if (url.startsWith('/containers/json')) {
       const running = this.containers.filter(({ pid }) => pid > 0);
-      response.end(JSON.stringify(running.map(({ id }) => ({ Id: id }))));
+      const listed = running.map(({ id, name, links = [] }) => ({
+        ...{ Id: id, Names: [...links, `/${name}`], State: 'running' },
+      }));
+      response.end(JSON.stringify(listed));
       return;
     }
     const asked = /^\/containers\/([^/]+)\/json/.exec(url)?.[1] ?? '';

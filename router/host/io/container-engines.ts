@@ -14,7 +14,24 @@ export function createContainerEngines(sockets: readonly string[]): ContainerEng
       }
       return null;
     },
+    async names(): Promise<ReadonlyMap<string, string>> {
+      const names = new Map<string, string>();
+      for (const socketPath of sockets.filter((path) => existsSync(path))) {
+        const list = await engineGet(socketPath, '/containers/json').catch(() => null);
+        for (const [id, name] of namesOf(list)) names.set(id, name);
+      }
+      return names;
+    },
   };
+}
+
+/** One with a second slash is what another container calls it by a link. */
+function namesOf(list: unknown): [string, string][] {
+  if (!Array.isArray(list)) return [];
+  return (list as { Id?: unknown; Names?: unknown }[]).flatMap(({ Id: id, Names: names }) => {
+    const own = Array.isArray(names) ? names.find((name) => /^\/?[^/]+$/.test(String(name))) : null;
+    return typeof id === 'string' && own != null ? [[id, String(own).replace(/^\//, '')]] : [];
+  });
 }
 
 function runningContainer(answer: unknown, asked: string): RunningContainer {

@@ -10,8 +10,9 @@ async function withNames(t: TestContext) {
   const names = new FakeNames();
   const made = await fixture(t, false);
   made.control.names = names;
+  const mac = '1e:d2:e0:e3:0c:b6';
   made.control.attached = [
-    { target: 'blue', mac: '1e:d2:e0:e3:0c:b6', cidrs: ['10.2.1.1/24', '10.3.1.1/24'] },
+    { target: 'blue', container: null, mac, cidrs: ['10.2.1.1/24', '10.3.1.1/24'] },
   ];
   await made.startRouter();
   return { ...made, names };
@@ -119,7 +120,7 @@ test('attach and expose give names', async (t) => {
 
 test('where the name service is off, verbs say so or do nothing', async (t) => {
   const { weave, control } = await fixture(t);
-  control.attached = [{ target: 'blue', mac: '', cidrs: ['10.2.1.1/24'] }];
+  control.attached = [{ target: 'blue', container: null, mac: '', cidrs: ['10.2.1.1/24'] }];
   assert.deepEqual(await weave(['dns-args']), ok());
   assert.equal((await weave(['dns-lookup', 'x'])).code, 4);
   const add = await weave(['dns-add', 'blue', '-h', 'x.weave.local']);

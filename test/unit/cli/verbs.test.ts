@@ -137,6 +137,8 @@ test('attach, detach and ps', async (t) => {
   );
   const some = await weave(['ps', 'unknown', 'aaaaaaaaaaaa']);
   assert.deepEqual(some, ok('\naaaaaaaaaaaa 1e:d2:e0:e3:0c:b6 10.32.5.1/24 10.33.1.1/24\n'));
+  // By the name that the engine has for it, and by any start of the id.
+  assert.deepEqual((await weave(['ps', 'shop', 'aaaa'])).stdout.match(/10\.32\.5\.1/g)?.length, 2);
   assert.deepEqual(await weave(['detach', '10.2.1.7/24', '1234']), ok('10.2.1.7\n'));
   control.failure = new RequestError('no-such-netns', 'there is no network namespace c9');
   const refused = await weave(['attach', '10.2.1.5/24', 'c9']);

@@ -62,7 +62,8 @@ test('the recorded conversation about addresses', async (t) => {
     namespaceExists: () => false,
   });
   const defaultSubnet = parseCidr('10.32.0.0/12');
-  const engines = { description: 'none', find: async () => null };
+  const names = async () => new Map();
+  const engines = { description: 'none', names, find: async () => null };
   const ipam = new RunningIpam({ defaultSubnet, keepsSources: false, runner, watch }, engines);
   const routes = controlRoutes(Object.assign(control, { ipam }));
   const app = buildApp(routes, false, { counters: new ApiCounters(), log: silentLogger });

@@ -31,6 +31,7 @@ function modules(open: string[]): TargetModules {
   const pids: Record<string, number> = { '123456789012': 43, dead: 99 };
   const engines = {
     description: 'none',
+    names: async () => new Map(),
     find: async (id: string) => {
       const pid = pids[id];
       return pid === undefined ? null : { pid, id: CONTAINER };
