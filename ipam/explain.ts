@@ -58,8 +58,8 @@ function explainHeld(parts: StatusParts, { held }: IpamStatus): string[] {
     return [
       `Another host uses our peer name ${formatPeerName(parts.options.localPeer)}, so both own the ` +
         'same ranges and neither hands out new addresses: give one of them another name ' +
-        "(--name) and remove its stored state; 'weave status' says where it was seen. Two " +
-        'minutes after it is gone addresses are handed out again.',
+        '(--name) and remove its stored state; a warning of `weave report` says where it was ' +
+        'seen. Two minutes after it is gone addresses are handed out again.',
     ];
   }
   const { holdings, peers, options } = parts;

@@ -100,12 +100,15 @@ export function formatOwners(status: IpamStatus, localPeer: PeerName): string {
     .join('');
 }
 
-function summarize({ peers, holdings, requests, election }: StatusParts): string {
+function summarize({ peers, holdings, requests, election, held }: StatusParts): string {
   const { ring } = holdings;
   if (!ring.isEmpty) {
     if (![...ring.owners()].some((peer) => peers.known.has(peer))) {
       return "all IP ranges owned by unreachable peers - use 'rmpeer' if they are dead";
     }
+    // A start is over in seconds; these last, and are somebody's to mend.
+    if (held === 'cloned') return "handing out nothing: another host has this peer's name";
+    if (held === 'isolated') return 'handing out nothing: cut off from most owners of ranges';
     return requests.allocates.size > 0 ? 'waiting for IP(s) to become available' : 'ready';
   }
   if (!election.awaiting) return 'idle';

@@ -31,6 +31,7 @@ export interface MetricsModules {
 
 /** Counters of the control plane that tell how introductions ended: `handshake-` and the code. */
 const HANDSHAKE = /^handshakes?-(.+)$/;
+const HELD_REASONS = ['starting', 'isolated', 'cloned'];
 const STATES = ['established', 'pending', 'retrying', 'failed', 'connecting'];
 
 type DataPlane = NonNullable<ReportExtras['DataPlane']>;
@@ -176,6 +177,10 @@ export class RouterMetrics {
         set('weave_ipam_stranded', stranded, extras.Stranded.length);
         const twice = extras.Stranded.filter(({ Duplicate }) => Duplicate).length;
         set('weave_ipam_duplicates', 'Of those, in use elsewhere, too.', twice);
+        const held = 'Whether addresses are held back, by reason; see weave ipam check.';
+        for (const reason of HELD_REASONS) {
+          set('weave_ipam_held', held, extras.Held === reason ? 1 : 0, { reason });
+        }
         set('weave_ipam_ring_entries', 'Ranges in the ring.', extras.RingEntries);
       }
       if (dns != null) {

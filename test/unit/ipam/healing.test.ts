@@ -208,6 +208,7 @@ test('two hosts with one name: nothing is handed out, the reason is said, and th
   rig.pass(10 * SECOND);
   assert.equal(allocator.status(rig.nowMs).held, 'cloned');
   assert.match(allocator.explain(rig.nowMs).join(), /Another host uses our peer name .*02/);
+  assert.match(allocator.status(rig.nowMs).summary, /^handing out nothing: another host/);
   assert.equal(rig.allocate(2, 'c1'), null);
   // Nor is anything given to others; what they have themselves they hand out.
   assert.equal(rig.allocate(1, 'c1'), '10.0.0.1');

@@ -135,6 +135,8 @@ test('the allocator’s part of report, warnings and metrics', async () => {
     'weave_ipam_conflicts 1',
     'weave_ipam_stranded 1',
     'weave_ipam_duplicates 1',
+    'weave_ipam_held{reason="isolated"} 1',
+    'weave_ipam_held{reason="cloned"} 0',
     'weave_ipam_ring_entries 1',
     'weave_ipam_events_total{event="grants"} 5',
     'weave_ipam_saves_total{result="ok"} 7',
