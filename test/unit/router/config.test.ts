@@ -87,7 +87,6 @@ test('without any option the defaults hold', () => {
       allowOverlap: false,
     },
     engineSockets: ['/var/run/docker.sock', '/run/podman/podman.sock'],
-    lanDiscovery: false,
     logLevel: 'info',
     logFormat: 'text',
   });
