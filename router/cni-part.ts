@@ -65,7 +65,7 @@ export class CniPart {
 
   async stop(): Promise<void> {
     await this.#leftovers.stop();
-    this.#network.close();
+    await this.#network.close();
   }
 
   async #expose(subnet: Cidr | null, signal: AbortSignal): Promise<void> {

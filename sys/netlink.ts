@@ -4,7 +4,7 @@
  * namespace in which it was opened. Source: netlink(7).
  */
 import { DecodeError } from '../core/errors.js';
-import { check, Errno, errno, errnoName, libc, sysError } from './libc.js';
+import { check, declare, Errno, errno, errnoName, libc, sysError } from './libc.js';
 import { Memory } from './memory.js';
 import {
   type NetlinkMessage,
@@ -30,9 +30,21 @@ const RECEIVE_BYTES = 65536;
 
 export const NETLINK_ROUTE = 0;
 
+/** One for all sockets of a thread, since an answer is copied before the next is read. */
+const received = new Memory(RECEIVE_BYTES);
+
+interface AsyncWrite {
+  async(
+    fd: number,
+    address: number,
+    bytes: number,
+    done: (error: unknown, written: number) => void,
+  ): void;
+}
+const write = declare<AsyncWrite>('intptr_t write(int, uintptr_t, size_t)');
+
 export class Netlink {
   readonly #fd: number;
-  readonly #received = new Memory(RECEIVE_BYTES);
   #sequence = 0;
 
   /** In the namespace that the calling thread is in. @throws {SysError} */
@@ -56,6 +68,31 @@ export class Netlink {
     const message = new Memory(bytes.length);
     message.bytes.set(bytes);
     check(libc.write(this.#fd, message.address, bytes.length), 'netlink', what);
+    return this.#answers(what);
+  }
+
+  /**
+   * The same for what takes the kernel long: a thread of the runtime's pool waits for it. No other
+   * request of this socket may be made meanwhile, and it must stay open.
+   * @throws {SysError} as `request`
+   */
+  async requestAside(writer: NetlinkWriter, what: string): Promise<NetlinkMessage[]> {
+    this.#sequence += 1;
+    const bytes = writer.finish(this.#sequence);
+    const message = new Memory(bytes.length);
+    message.bytes.set(bytes);
+    const written = await new Promise((resolve) => {
+      // Named in the callback, so that the memory outlives the call.
+      write.async(this.#fd, message.address, bytes.length, (_error, count) => {
+        resolve(count === message.bytes.length);
+      });
+    });
+    // The number of an error stays with the thread that met it.
+    if (written !== true) throw sysError('netlink', what, Errno.EIO);
+    return this.#answers(what);
+  }
+
+  #answers(what: string): NetlinkMessage[] {
     const answers: NetlinkMessage[] = [];
     for (;;) {
       for (const answer of this.#receive(what)) {
@@ -72,12 +109,12 @@ export class Netlink {
   }
 
   #receive(what: string): NetlinkMessage[] {
-    let bytes = libc.read(this.#fd, this.#received.address, RECEIVE_BYTES);
+    let bytes = libc.read(this.#fd, received.address, RECEIVE_BYTES);
     while (bytes < 0 && errno() === Errno.EINTR) {
-      bytes = libc.read(this.#fd, this.#received.address, RECEIVE_BYTES);
+      bytes = libc.read(this.#fd, received.address, RECEIVE_BYTES);
     }
     check(bytes, 'netlink', what);
-    return parseMessages(Buffer.from(this.#received.bytes.subarray(0, bytes)));
+    return parseMessages(Buffer.from(received.bytes.subarray(0, bytes)));
   }
 }
 

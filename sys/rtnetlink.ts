@@ -34,6 +34,7 @@ const IFLA = {
   protocolInfo: 12,
   linkInfo: 18,
   alias: 20,
+  group: 27,
   netnsFd: 28,
 } as const;
 const IFLA_INFO_KIND = 1;
@@ -152,9 +153,32 @@ export class RouteNetlink {
     this.#socket.request(writer, 'set hairpin mode');
   }
 
-  /** @throws {SysError} `ENODEV` */
-  deleteLink(index: number): void {
-    this.#socket.request(linkWriter(RTM_DELLINK, CHANGE, index), 'delete interface');
+  /**
+   * Makes the kernel tell the neighbours of an interface all of its IPv4 addresses, by gratuitous
+   * ARP: it does so when the hardware address is set, be it the same, if the setting `arp_notify`
+   * of the interface is on. A packet socket would take milliseconds to close.
+   * @throws {SysError} `ENODEV`
+   */
+  announce({ index, mac }: Link): void {
+    const bytes = Buffer.from(mac.replaceAll(':', ''), 'hex');
+    const writer = linkWriter(RTM_SETLINK, CHANGE, index).attribute(IFLA.address, bytes);
+    this.#socket.request(writer, 'announce addresses');
+  }
+
+  /** A number of the user's own for some interfaces. @throws {SysError} `ENODEV` */
+  setGroup(index: number, group: number): void {
+    const writer = linkWriter(RTM_SETLINK, CHANGE, index).attributeU32(IFLA.group, group);
+    this.#socket.request(writer, 'set group');
+  }
+
+  /**
+   * Deletes all of a group for little more than the cost of one: the kernel waits for all
+   * processors to have let go, some milliseconds, once. This object may not be used meanwhile.
+   * @throws {SysError} `ENODEV`: nothing is in the group
+   */
+  async deleteGroup(group: number): Promise<void> {
+    const writer = linkWriter(RTM_DELLINK, CHANGE, 0).attributeU32(IFLA.group, group);
+    await this.#socket.requestAside(writer, 'delete interfaces');
   }
 
   /** @throws {SysError} `EEXIST` */

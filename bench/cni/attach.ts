@@ -3,7 +3,8 @@
  * Measures ADD and DEL of our CNI plugin beside the reference plugins `bridge` and `host-local`,
  * in one run on one host: alone, and many pods at once.
  *
- *   node dist/bench/cni/attach.js [--rounds 3] [--pods 50] [--json FILE]
+ *   node dist/bench/cni/attach.js [--rounds 3] [--pods 50] [--only reference,package]
+ *     [--json FILE]
  */
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { arch } from 'node:os';
@@ -31,6 +32,7 @@ const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     pods: { type: 'string', default: '50' },
+    only: { type: 'string', default: 'reference,package,node' },
     json: { type: 'string', default: '' },
   },
 });
@@ -67,6 +69,7 @@ async function startTime({ argv }: Contender): Promise<number> {
   return median(times) as number;
 }
 
+/** @param labels the first is what the others are compared with. */
 function printTable(samples: readonly Sample[], labels: readonly string[]): void {
   const [reference] = labels as [string];
   const head = labels.map((label) => label.padStart(20)).join('');
@@ -100,7 +103,8 @@ async function main(): Promise<void> {
   try {
     const [host] = switchedHosts(lab, 1).hosts as [Host];
     await host.startRouter({ args: ARGS });
-    const contenders = contendersOn(host);
+    const chosen = options.only.split(',');
+    const contenders = contendersOn(host).filter(({ label }) => chosen.includes(label));
     const labels = contenders.map(({ label }) => label);
     for (const contender of contenders) {
       const size = statSync(contender.argv.at(-1) as string).size / 1e6;

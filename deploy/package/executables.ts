@@ -4,7 +4,7 @@ export type Architecture = 'x64' | 'arm64';
 
 /** Programs that a runtime starts anew for each call: Bun starts in a fraction of Node's time. */
 export const QUICK_STARTERS: readonly { readonly name: string; readonly entry: string }[] = [
-  { name: 'weave-net', entry: 'k8s/cni/io/weave-net.js' },
+  { name: 'weave-net', entry: 'k8s/cni/io/weave-net-bun.js' },
 ];
 
 /** Programs of one Node executable, which is told by its name which of them it is. */

@@ -43,7 +43,9 @@ export function buildQuickStarters(dist: string, out: string, cache: string): st
       const closed = ['--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'];
       const runtime = ['--compile-executable-path', runtimes[architecture]];
       const target = ['--compile', `--target=${TARGETS[architecture]}`, ...runtime, ...closed];
-      const args = ['build', ...target, '--minify', '--outfile', file, join(dist, entry)];
+      // What an entry imports by a call is a piece of its own then, loaded by that call only.
+      const pieces = ['--splitting', '--minify'];
+      const args = ['build', ...target, ...pieces, '--outfile', file, join(dist, entry)];
       execFileSync(bun, args, { stdio: ['ignore', 'ignore', 'inherit'] });
       built.push(file);
     }

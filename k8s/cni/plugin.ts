@@ -26,8 +26,8 @@ export interface PluginModules {
   readonly stdin: () => Promise<string>;
   /** @returns null if no router answers. */
   readonly ask: (request: CniRequest) => Promise<CniReply | null>;
-  /** Leaves a DEL for the router; on disk when it returns. @param key one file for each. */
-  readonly leave: (key: string, request: CniRequest) => void;
+  /** Leaves a DEL for the router; on disk when it resolves. @param key one file for each. */
+  readonly leave: (key: string, request: CniRequest) => Promise<void>;
   /** Runs another plugin found in CNI_PATH. @returns its output. @throws {CniError} its error. */
   readonly delegate: (type: string, command: Command, stdin: string) => Promise<string>;
 }
@@ -126,7 +126,7 @@ async function perform(
   if (foreign === null || command === 'DEL') {
     const reply = await ask(request);
     if (reply === null && command === 'DEL') {
-      leave(attachmentIdent(String(config['name']), containerId, ifName), request);
+      await leave(attachmentIdent(String(config['name']), containerId, ifName), request);
     }
     const result = reply === null && command === 'DEL' ? null : unwrap(reply, command);
     // The interface is gone before its address is given to another.

@@ -33,12 +33,12 @@ export interface PodNetwork {
   attach(plan: PodPlan): Promise<readonly ResultInterface[]>;
   /** @returns IPv4 addresses of the pod's interface, null if it is not there or not on the bridge. */
   addresses(ident: string, netns: string, ifName: string): readonly string[] | null;
-  /** Idempotent; another program's interface of that name stays. */
-  detach(ident: string, netns: string, ifName: string): void;
+  /** Idempotent; gone when it resolves. Another program's interface of that name stays. */
+  detach(ident: string, netns: string, ifName: string): Promise<void>;
   /** Of all attachments whose namespaces live: identifiers with a prefix. */
   idents(prefix: string): readonly string[];
-  /** Takes the interface away by its host end. Idempotent. */
-  remove(ident: string): void;
+  /** Takes the interface away by its host end. Idempotent; gone when it resolves. */
+  remove(ident: string): Promise<void>;
 }
 
 /** The allocator. */

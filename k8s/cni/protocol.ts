@@ -36,6 +36,10 @@ export class CniError extends Error {
 }
 
 export type Plugin = 'weave-net' | 'weave-ipam';
+/** One program under two names. @param path it was started by. */
+export const pluginNamed = (path: string): Plugin =>
+  path.endsWith('weave-ipam') ? 'weave-ipam' : 'weave-net';
+
 export type Command = 'ADD' | 'DEL' | 'CHECK' | 'STATUS' | 'GC';
 
 /** `POST /cni` */

@@ -34,6 +34,8 @@ import {
 } from './result.js';
 
 const DEFAULT_ROUTE = '0.0.0.0/0';
+/** No attachment is called like that. */
+const EXPOSE_TURN = 'expose';
 
 export interface VerbsModules {
   readonly network: PodNetwork;
@@ -52,7 +54,10 @@ interface Attachment {
 
 export class CniVerbs {
   readonly #modules: VerbsModules;
-  /** Calls for one attachment must not mix. BOUNDED by the connections of the API. */
+  /**
+   * Calls for one attachment must not mix, nor those that expose the bridge. BOUNDED by the
+   * connections of the API.
+   */
   readonly #turns = new Turns();
   readonly counters = { adds: 0, deletes: 0, checks: 0, collected: 0, failures: 0 };
 
@@ -168,8 +173,11 @@ export class CniVerbs {
     };
     let found = find();
     if (found === undefined && (!isForeign || this.#modules.addresses !== null)) {
-      await this.#modules.expose(isForeign ? null : subnet, signal);
-      found = find();
+      // The first pods of a host come together: one of them does it for all.
+      found = await this.#turns.run(EXPOSE_TURN, async () => {
+        if (find() === undefined) await this.#modules.expose(isForeign ? null : subnet, signal);
+        return find();
+      });
     }
     if (found !== undefined) return formatIpv4(found.address);
     const text = 'there is no gateway: the bridge has no address';
@@ -181,8 +189,8 @@ export class CniVerbs {
     const { network, addresses } = this.#modules;
     if (request.plugin === 'weave-net') {
       // First the interface: the address may be somebody else's the moment it is released.
-      if (request.netns !== '') network.detach(ident, request.netns, request.ifName);
-      else network.remove(ident);
+      if (request.netns !== '') await network.detach(ident, request.netns, request.ifName);
+      else await network.remove(ident);
     }
     if (addresses === null || isForeignIpam(config.ipam.type)) return;
     await addresses.release(ident);
@@ -221,14 +229,14 @@ export class CniVerbs {
     const prefix = networkPrefix(config.name);
     const present = [...network.idents(prefix), ...(addresses?.idents(prefix) ?? [])];
     const dead = new Set(present.filter((ident) => !living.has(ident)));
-    for (const ident of dead) {
-      await this.#turns.run(ident, async () => {
-        network.remove(ident);
-        await addresses?.release(ident);
-      });
-      this.counters.collected += 1;
-    }
+    await Promise.all([...dead].map((ident) => this.#turns.run(ident, () => this.#forget(ident))));
     return null;
+  }
+
+  async #forget(ident: string): Promise<void> {
+    await this.#modules.network.remove(ident);
+    await this.#modules.addresses?.release(ident);
+    this.counters.collected += 1;
   }
 
   #status(): null {

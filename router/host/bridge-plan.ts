@@ -150,6 +150,8 @@ export function neighbourSettings(interfaceName: string): [key: string, value: s
     [`${base}/ucast_solicit`, '1'],
     // Otherwise removing one address takes the others of the same network along.
     [`net/ipv4/conf/${interfaceName}/promote_secondaries`, '1'],
+    // The kernel tells the neighbours when an address appears with an interface, or moves.
+    [`net/ipv4/conf/${interfaceName}/arp_notify`, '1'],
     noRouterAdvertisements(interfaceName),
   ];
 }

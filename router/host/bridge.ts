@@ -64,7 +64,7 @@ export class Bridge {
     });
     for (const warning of plan.warnings) log.warn(warning, { bridge });
     await ip.batch(netns.host, plan.commands);
-    for (const [key, value] of neighbourSettings(bridge)) sysctl.write(netns.host, key, value);
+    sysctl.writeAll(netns.host, neighbourSettings(bridge));
     await ip.batch(netns.host, [`link set dev ${bridge} up`]);
     log.info(plan.adopted ? 'Adopted existing bridge' : 'Created bridge', {
       bridge,

@@ -105,7 +105,7 @@ export class Exposures {
       throw error;
     }
     try {
-      await netns.announce(netns.host, bridge.name, cidr.address);
+      await netns.announce(netns.host, bridge.name);
     } catch (error) {
       log.warn('address could not be announced', { address: key, error: errorText(error) });
     }
@@ -119,9 +119,7 @@ export class Exposures {
     const { bridge } = await this.#bridge.require();
     if (hasCidr(bridge.addresses, cidr)) {
       // Without this the kernel removes the other addresses of the same network as well.
-      for (const [key, value] of neighbourSettings(bridge.name)) {
-        sysctl.write(netns.host, key, value);
-      }
+      sysctl.writeAll(netns.host, neighbourSettings(bridge.name));
       await ip.batch(netns.host, [deleteAddressCommand(cidr, bridge.name)]);
     }
     this.#exposures.delete(formatCidr(cidr));

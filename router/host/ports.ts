@@ -67,8 +67,11 @@ export interface NetnsTool {
   isSame(denoted: PeerNetns, netns: NetnsHandle): boolean;
   /** All namespaces that have a name or a process, each once. */
   list(): readonly KnownNetns[];
-  /** Sends a gratuitous ARP for an address of an interface that is up, once its port forwards. */
-  announce(netns: NetnsHandle, interfaceName: string, address: number): Promise<void>;
+  /**
+   * Sends a gratuitous ARP for the addresses of an interface that is up and has the settings of
+   * `neighbourSettings`, once its port forwards.
+   */
+  announce(netns: NetnsHandle, interfaceName: string): Promise<void>;
   /** Whether some process captures packets on this very interface. */
   isCaptured(netns: NetnsHandle, interfaceIndex: number): boolean;
   /** Whether the table `filter` of iptables-legacy exists there; false where that can't be told. */
@@ -87,6 +90,8 @@ export interface SysctlTool {
   read(netns: NetnsHandle, key: string): string | null;
   /** @returns false if the kernel has no such setting. @throws {WeaveError} `sysctl-failed` */
   write(netns: NetnsHandle, key: string, value: string): boolean;
+  /** Several of them, entering the namespace once. @throws {WeaveError} `sysctl-failed` */
+  writeAll(netns: NetnsHandle, settings: readonly (readonly [key: string, value: string])[]): void;
 }
 
 export interface RunningContainer {

@@ -136,9 +136,7 @@ export class Workloads {
         await this.#removeRules(netns, interfaceName);
       } else {
         // An interface of Weave Net 2 lacks this setting, and would lose more than was asked for.
-        for (const [key, value] of neighbourSettings(interfaceName)) {
-          sysctl.write(netns, key, value);
-        }
+        sysctl.writeAll(netns, neighbourSettings(interfaceName));
         const commands = removed.map((cidr) => deleteAddressCommand(cidr, interfaceName));
         await ip.batch(netns, commands);
         await nft.apply(netns, workloadRuleset(facts.interfaceName, rest));
@@ -190,8 +188,8 @@ export class Workloads {
     } else if (existing.port.master === null) {
       await ip.batch(namespaces.host, [`link set dev ${port} master ${bridge.name}`]);
     }
-    for (const [key, value] of neighbourSettings(interfaceName)) sysctl.write(netns, key, value);
-    for (const [key, value] of portSettings(port)) sysctl.write(namespaces.host, key, value);
+    sysctl.writeAll(netns, neighbourSettings(interfaceName));
+    sysctl.writeAll(namespaces.host, portSettings(port));
     const hairpin = options.hairpin === false ? 'off' : 'on';
     await ip.batch(namespaces.host, [
       `link set dev ${port} up`,
@@ -208,14 +206,13 @@ export class Workloads {
       ...missing.map((cidr) => addAddressCommand(cidr, interfaceName)),
       `link set dev ${interfaceName} up`,
     ]);
-    for (const cidr of missing) {
-      try {
-        await namespaces.announce(job.netns, interfaceName, cidr.address);
-      } catch (error) {
-        // Neighbours then learn the change a little later, from their own probes.
-        const address = formatCidr(cidr);
-        log.warn('address could not be announced', { target, address, error: errorText(error) });
-      }
+    if (missing.length === 0) return;
+    try {
+      await namespaces.announce(job.netns, interfaceName);
+    } catch (error) {
+      // Neighbours then learn the change a little later, from their own probes.
+      const addresses = missing.map(formatCidr).join(' ');
+      log.warn('addresses could not be announced', { target, addresses, error: errorText(error) });
     }
   }
 

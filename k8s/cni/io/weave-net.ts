@@ -5,15 +5,11 @@
  */
 import { DEFAULT_SOCKET_PATH } from '../../../router/api-types.js';
 import { runPlugin } from '../plugin.js';
-import { DEFAULT_STATE_FOLDER, type Plugin } from '../protocol.js';
+import { DEFAULT_STATE_FOLDER, pluginNamed } from '../protocol.js';
 import { askRouter } from './ask-router.js';
 import { delegate } from './delegate.js';
 import { leaveRequest } from './leftovers.js';
 
-const plugin: Plugin =
-  process.argv0.endsWith('weave-ipam') || process.argv[1]?.endsWith('weave-ipam')
-    ? 'weave-ipam'
-    : 'weave-net';
 const { env } = process;
 const socketPath = env['WEAVE_SOCKET'] || DEFAULT_SOCKET_PATH;
 const folder = env['WEAVE_CNI_STATE'] || DEFAULT_STATE_FOLDER;
@@ -24,11 +20,11 @@ async function readInput(): Promise<string> {
   return text;
 }
 
-const { stdout, exitCode } = await runPlugin(plugin, {
+const { stdout, exitCode } = await runPlugin(pluginNamed(process.argv[1] ?? ''), {
   env,
   stdin: readInput,
   ask: (request) => askRouter(socketPath, request),
-  leave: (key, request) => leaveRequest(folder, key, request),
+  leave: async (key, request) => leaveRequest(folder, key, request),
   delegate: (type, command, stdin) => delegate(type, command, stdin, env),
 });
 process.exitCode = exitCode;

@@ -10,9 +10,9 @@ import {
 } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorCode, RequestError } from '../../../core/errors.js';
-import { sendGratuitousArp } from '../../../sys/arp.js';
 import { withNetns } from '../../../sys/netns.js';
 import { netnsIdOf } from '../../../sys/netns-id.js';
+import { RouteNetlink } from '../../../sys/rtnetlink.js';
 import type { PeerNetns } from '../link-state.js';
 import type { KnownNetns, NetnsHandle, NetnsTool } from '../ports.js';
 
@@ -47,9 +47,9 @@ export function createNetnsTool({ procPath, hostNetnsPath }: NetnsToolOptions): 
     },
     isSame: (denoted, netns) => inside(host, () => isSame(denoted, netns)),
     list: () => listNetns(procPath),
-    async announce(netns, interfaceName, address): Promise<void> {
+    async announce(netns, interfaceName): Promise<void> {
       await delay(PORT_SETTLE_MS);
-      inside(netns, () => sendGratuitousArp(interfaceName, address));
+      inside(netns, () => announce(interfaceName));
     },
     // `thread-self`: this thread alone is in the namespace at that moment.
     isCaptured: (netns, interfaceIndex) =>
@@ -59,6 +59,15 @@ export function createNetnsTool({ procPath, hostNetnsPath }: NetnsToolOptions): 
         .some((line) => Number(line.trim().split(/\s+/)[4]) === interfaceIndex),
     hasLegacyFilter: (netns) => inside(netns, readLegacyTables).includes('filter'),
   };
+}
+
+function announce(interfaceName: string): void {
+  const netlink = new RouteNetlink();
+  try {
+    netlink.announce(netlink.link(interfaceName));
+  } finally {
+    netlink.close();
+  }
 }
 
 /** Kernels without the legacy tables lack the file; only root may read it. */

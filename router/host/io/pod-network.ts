@@ -1,7 +1,7 @@
 /**
  * Interfaces of pods by netlink: one pair a pod between the bridge and the pod's namespace. No
  * program is started, so that a pod costs the kernel's time only. All of an attach but the last
- * announcement happens in one go, without another call in between.
+ * announcement happens in one go, without another call in between; deletions wait for each other.
  */
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { type Cidr, formatCidr, type Ipv4 } from '../../../core/ip.js';
@@ -15,6 +15,7 @@ import { type Link, RouteNetlink } from '../../../sys/rtnetlink.js';
 import { neighbourSettings, portSettings } from '../bridge-plan.js';
 import { workloadPortName } from '../names.js';
 import type { HostModules, NetnsHandle } from '../ports.js';
+import { LinkRemoval } from './link-removal.js';
 
 export interface KernelPodNetworkOptions {
   readonly bridge: string;
@@ -27,16 +28,20 @@ export class KernelPodNetwork implements PodNetwork {
   readonly #modules: Pick<HostModules, 'netns' | 'sysctl'>;
   /** In the host's namespace. */
   readonly #host: RouteNetlink;
+  readonly #removal: LinkRemoval;
 
   /** @throws {SysError} */
   constructor(options: KernelPodNetworkOptions, modules: Pick<HostModules, 'netns' | 'sysctl'>) {
     this.bridge = options.bridge;
     this.#procPath = options.procPath;
     this.#modules = modules;
-    this.#host = inside(modules.netns.host, () => new RouteNetlink());
+    const { host } = modules.netns;
+    this.#host = inside(host, () => new RouteNetlink());
+    this.#removal = new LinkRemoval(inside(host, () => new RouteNetlink()));
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    await this.#removal.close();
     this.#host.close();
   }
 
@@ -47,9 +52,8 @@ export class KernelPodNetwork implements PodNetwork {
   async attach(plan: PodPlan): Promise<readonly ResultInterface[]> {
     const pod = this.#open(plan.netns);
     try {
-      const interfaces = this.#attachNow(plan, pod);
-      const { netns } = this.#modules;
-      await netns.announce(pod, plan.ifName, plan.address.address);
+      const interfaces = await this.#establish(plan, pod);
+      await this.#modules.netns.announce(pod, plan.ifName);
       return interfaces;
     } finally {
       pod.close();
@@ -71,33 +75,33 @@ export class KernelPodNetwork implements PodNetwork {
     }
   }
 
-  detach(ident: string, netns: string, ifName: string): void {
+  async detach(ident: string, netns: string, ifName: string): Promise<void> {
     let pod: NetnsHandle;
     try {
       pod = this.#open(netns);
     } catch {
       // Gone with all that was in it, or soon.
-      this.remove(ident);
+      await this.remove(ident);
       return;
     }
-    try {
-      const port = this.#find(ident, workloadPortName(pod.inode, ifName));
-      if (port !== null) this.#delete(port);
-    } finally {
-      pod.close();
-    }
+    const name = workloadPortName(pod.inode, ifName);
+    pod.close();
+    const port = this.#find(ident, name);
+    if (port !== null) await this.#removal.remove(port.index);
   }
 
   idents(prefix: string): readonly string[] {
     return this.#host.links().flatMap(({ alias }) => (alias.startsWith(prefix) ? [alias] : []));
   }
 
-  remove(ident: string): void {
-    for (const link of this.#host.links()) if (link.alias === ident) this.#delete(link);
+  async remove(ident: string): Promise<void> {
+    const links = this.#host.links().filter(({ alias }) => alias === ident);
+    await Promise.all(links.map(({ index }) => this.#removal.remove(index)));
   }
 
-  #attachNow(plan: PodPlan, pod: NetnsHandle): ResultInterface[] {
+  async #establish(plan: PodPlan, pod: NetnsHandle): Promise<ResultInterface[]> {
     const { ident, ifName, netns } = plan;
+    const { sysctl, netns: namespaces } = this.#modules;
     const name = workloadPortName(pod.inode, ifName);
     const isNew = this.#find(ident, name) === null;
     if (isNew) this.#makePair(plan, pod, name);
@@ -105,9 +109,9 @@ export class KernelPodNetwork implements PodNetwork {
       const port = this.#host.link(name);
       this.#host.setAlias(port.index, ident);
       this.#host.setHairpin(port.index, plan.hairpin);
-      this.#apply(this.#modules.netns.host, portSettings(name));
+      sysctl.writeAll(namespaces.host, portSettings(name));
       this.#host.setUp(port.index);
-      this.#apply(pod, neighbourSettings(ifName));
+      sysctl.writeAll(pod, neighbourSettings(ifName));
       const mac = withPod(pod, (inner) => configure(inner, plan));
       return [
         { name, mac: port.mac },
@@ -115,7 +119,7 @@ export class KernelPodNetwork implements PodNetwork {
       ];
     } catch (error) {
       const port = isNew ? find(this.#host, name) : null;
-      if (port !== null) this.#delete(port);
+      if (port !== null) await this.#removal.remove(port.index);
       throw error;
     }
   }
@@ -146,24 +150,11 @@ export class KernelPodNetwork implements PodNetwork {
     return link !== null && link.alias === ident ? link : null;
   }
 
-  #delete({ index }: Link): void {
-    try {
-      this.#host.deleteLink(index);
-    } catch (error) {
-      // The namespace of the other end may take it along at any moment.
-      if (!failedWith(error, Errno.ENODEV)) throw error;
-    }
-  }
-
   #bridgeLink(): Link {
     const link = find(this.#host, this.bridge);
     if (link !== null) return link;
     const text = `the bridge ${this.bridge} does not exist`;
     throw new CniError(CniCode.notAvailable, text, 'the router makes it again within seconds');
-  }
-
-  #apply(netns: NetnsHandle, settings: readonly (readonly [string, string])[]): void {
-    for (const [key, value] of settings) this.#modules.sysctl.write(netns, key, value);
   }
 
   /** A router in a container sees the host's files by the root of the host's first process. */

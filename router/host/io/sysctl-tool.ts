@@ -19,16 +19,22 @@ export function createSysctlTool(procPath: string): SysctlTool {
         return null;
       }
     },
-    write(netns, key, value): boolean {
-      try {
-        inside(netns, () => writeFileSync(pathOf(key), value));
-        return true;
-      } catch (error) {
-        const code = errorCode(error);
-        // Kernels without IPv6, or older than a setting, lack the file.
-        if (code === 'ENOENT') return false;
-        throw new WeaveError('sysctl-failed', `cannot set ${key} to ${value}: ${code}`);
-      }
-    },
+    write: (netns, key, value) => inside(netns, () => write(pathOf(key), key, value)),
+    writeAll: (netns, settings) =>
+      inside(netns, () => {
+        for (const [key, value] of settings) write(pathOf(key), key, value);
+      }),
   };
+}
+
+function write(path: string, key: string, value: string): boolean {
+  try {
+    writeFileSync(path, value);
+    return true;
+  } catch (error) {
+    const code = errorCode(error);
+    // Kernels without IPv6, or older than a setting, lack the file.
+    if (code === 'ENOENT') return false;
+    throw new WeaveError('sysctl-failed', `cannot set ${key} to ${value}: ${code}`);
+  }
 }

@@ -31,7 +31,7 @@ async function call({ env = {}, config = { name: 'net' }, stdin, reply = null }:
       asked.push(request);
       return reply;
     },
-    leave: (key) => left.push(key),
+    leave: async (key) => void left.push(key),
     delegate: async (type, command) => {
       delegated.push(`${command} ${type}`);
       return command === 'ADD' ? '{"ips":[{"address":"10.1.1.1/24"}]}' : '';

@@ -22,8 +22,8 @@ class FakeHost implements PodNetwork {
     const plan = this.pods.get(ident);
     return plan === undefined ? null : [formatCidr(plan.address)];
   };
-  detach = (ident: string): void => void this.pods.delete(ident);
-  remove = (ident: string): void => void this.pods.delete(ident);
+  detach = async (ident: string): Promise<void> => void this.pods.delete(ident);
+  remove = async (ident: string): Promise<void> => void this.pods.delete(ident);
   idents = (prefix: string): string[] =>
     [...this.pods.keys(), ...this.held.keys()].filter((ident) => ident.startsWith(prefix));
 
@@ -57,6 +57,7 @@ class FakeHost implements PodNetwork {
     },
     expose: async (subnet) => {
       this.exposed.push(subnet);
+      await Promise.resolve();
       this.bridgeCidrs.push('10.32.0.77/12');
     },
     ready: () => true,
@@ -118,6 +119,15 @@ test('the bridge is exposed for the first pod, in its subnet', async () => {
       ['0.0.0.0/0', '10.32.0.77'],
     ],
   );
+});
+
+test('pods that come together expose the bridge once', async () => {
+  const host = new FakeHost();
+  host.bridgeCidrs = [];
+  const ids = ['a', 'b', 'c'];
+  await Promise.all(ids.map((containerId) => host.call('ADD', {}, { containerId })));
+  assert.equal(host.exposed.length, 1);
+  assert.equal(host.pods.size, ids.length);
 });
 
 test('a failed ADD gives back a fresh address only', async () => {
