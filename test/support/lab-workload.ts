@@ -5,7 +5,7 @@ import type { BackgroundProcess } from './lab.js';
 import type { Host } from './lab-host.js';
 import { type RunOptions, type RunResult, run, runSync } from './shell.js';
 
-const AGENT = join(dirname(fileURLToPath(import.meta.url)), 'agent.js');
+export const AGENT = join(dirname(fileURLToPath(import.meta.url)), 'agent.js');
 
 export interface PingResult {
   readonly sent: number;
