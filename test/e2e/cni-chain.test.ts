@@ -19,7 +19,7 @@ const HOST_PORT = 18080;
 const PORTS = {
   portMappings: [{ hostPort: HOST_PORT, containerPort: POD_PORT, protocol: 'tcp' }],
 };
-/** Without CHECK: version 1.1.1 looks for its rules of IPv6 even where a pod has no such address. */
+/** Without CHECK: version 1.1.1 looks for its rules of IPv6 even where a pod has no such one. */
 const PORTMAP = { type: 'portmap', capabilities: { portMappings: true } };
 const STREAM_BYTES = 3_000_000;
 const STREAM_TIMEOUT_MS = 60_000;

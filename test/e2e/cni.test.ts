@@ -14,7 +14,8 @@ import { switchedHosts } from '../support/lab-topologies.js';
 import { waitFor } from '../support/wait.js';
 
 const ARGS = ['--ipalloc-range', '10.36.0.0/16', '--ipalloc-default-subnet', '10.36.0.0/16'];
-const TOGETHER = 30;
+/** As processes of Node, each of which takes a tenth of a second of a processor. */
+const TOGETHER = 100;
 const DEADLINE_MS = 60_000;
 
 const heldOn = async (host: Host): Promise<string[]> => [...(await ownedOn(host)).keys()].sort();
@@ -151,7 +152,7 @@ e2e('many at once, and what a crashed runtime leaves is collected', [], async (l
   const results = await Promise.all(pods.map((pod) => runtime.ok('ADD', pod)));
   const addresses = results.map(addressOf);
   assert.equal(new Set(addresses).size, TOGETHER);
-  const [first, ...rest] = pods as [Pod, ...Pod[]];
+  const first = pods[0] as Pod;
   const last = addresses.at(-1) as string;
   await waitFor('answer between pods', DEADLINE_MS, () => reaches(h1, first, last));
   // The runtime remembers the first ten only.
@@ -160,7 +161,8 @@ e2e('many at once, and what a crashed runtime leaves is collected', [], async (l
   const gateway = results[0]?.ips?.[0]?.gateway as string;
   assert.deepEqual(await heldOn(h1), [...addresses.slice(0, 10), gateway].sort());
   assert.equal((await portsOf(h1)).match(/alias cni:/g)?.length, 10);
-  await Promise.all([first, ...rest].map((pod) => runtime.ok('DEL', pod)));
+  // Those that were collected may be deleted as well; not all, which would take long.
+  await Promise.all(pods.slice(0, 20).map((pod) => runtime.ok('DEL', pod)));
   assert.deepEqual(await heldOn(h1), [gateway]);
   assert.doesNotMatch(await portsOf(h1), /alias cni:/);
 });

@@ -3,7 +3,7 @@
  * network namespace and finds the plugin, one network, and a root folder for its containers, which
  * borrow the programs of this machine.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -59,14 +59,20 @@ export class PodmanHost {
 
   /** Podman in the host's network only: what it mounts must be seen by the router. */
   podman(...args: string[]): Promise<RunResult> {
+    return run(this.#command(args), { env: this.#env, timeoutMs: TIMEOUT_MS });
+  }
+
+  get #env(): Record<string, string> {
+    return { CONTAINERS_CONF: join(this.#folder, 'containers.conf') };
+  }
+
+  #command(args: readonly string[]): string[] {
     const own = ['root', 'runroot', 'tmpdir'].flatMap((name) => [
       `--${name}`,
       join(this.#folder, `storage-${name}`),
     ]);
     const inside = ['nsenter', `--net=/run/netns/${this.#host.netns}`];
-    const argv = [...inside, 'podman', '--storage-driver', 'vfs', ...own, ...args];
-    const env = { CONTAINERS_CONF: join(this.#folder, 'containers.conf') };
-    return run(argv, { env, timeoutMs: TIMEOUT_MS });
+    return [...inside, 'podman', '--storage-driver', 'vfs', ...own, ...args];
   }
 
   /** @throws Error with what it said. */
@@ -78,13 +84,38 @@ export class PodmanHost {
 
   /** Starts a container that sleeps. @returns its address. */
   async start(name: string, ...options: string[]): Promise<string> {
-    await this.ok(
+    await this.ok(...this.#run(name, options));
+    const path = `{{(index .NetworkSettings.Networks "${NETWORK}").IPAddress}}`;
+    return await this.ok('inspect', '--format', path, name);
+  }
+
+  #run(name: string, options: readonly string[]): string[] {
+    return [
       ...['run', '-d', '--name', name, '--network', NETWORK, '--cap-add', 'NET_RAW'],
       ...[...ULIMITS, ...options, '-v', '/usr:/usr:ro'],
       ...['--rootfs', join(this.#folder, 'rootfs'), 'sleep', '1000'],
-    );
-    const path = `{{(index .NetworkSettings.Networks "${NETWORK}").IPAddress}}`;
-    return await this.ok('inspect', '--format', path, name);
+    ];
+  }
+
+  /** Starts one, without waiting for it. Its process is podman's. */
+  begin(name: string): { kill(signal: NodeJS.Signals): void; readonly ended: Promise<void> } {
+    const [program, ...args] = this.#command(this.#run(name, [])) as [string, ...string[]];
+    const child = spawn(program, args, { env: { ...process.env, ...this.#env }, stdio: 'ignore' });
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    return { kill: (signal) => void child.kill(signal), ended };
+  }
+
+  /** Kills a container with its monitor, so that nobody sees it end. */
+  async crash(name: string): Promise<void> {
+    const pids = await this.ok('inspect', '--format', '{{.State.ConmonPid}} {{.State.Pid}}', name);
+    for (const pid of pids.split(' ').map(Number)) {
+      if (pid > 1) process.kill(pid, 'SIGKILL');
+    }
+  }
+
+  /** @returns full ids, in the order of the names. */
+  async ids(...names: string[]): Promise<string[]> {
+    return (await this.ok('inspect', '--format', '{{.Id}}', ...names)).split('\n');
   }
 
   async remove(...names: string[]): Promise<void> {
