@@ -8,6 +8,9 @@
  */
 import { isMainThread } from 'node:worker_threads';
 
+/** How long external programs of the host's network may take (run-program.ts): they do not hurry. */
+const PROGRAM_LIMIT_MS = 20_000;
+
 /** For the environment of a router. */
 export function fasterClock(rate: number): Record<string, string> {
   return { NODE_OPTIONS: `--import=${import.meta.url}?rate=${rate}` };
@@ -18,7 +21,7 @@ function speedUp(rate: number): void {
   const startMs = realNow();
   performance.now = () => startMs + (realNow() - startMs) * rate;
   const { setTimeout: realTimeout, setInterval: realInterval } = globalThis;
-  const scaled = (ms: number | undefined): number => (ms ?? 0) / rate;
+  const scaled = (ms = 0): number => (ms === PROGRAM_LIMIT_MS ? ms : ms / rate);
   // The originals carry a symbol for promisify, which the rest of the program never asks for.
   globalThis.setTimeout = ((run: () => void, ms?: number, ...args: []) =>
     realTimeout(run, scaled(ms), ...args)) as typeof setTimeout;
