@@ -12,7 +12,7 @@ import { IpamWorld } from './ipam-world.js';
 import { forSeeds, SeededRandom } from './seeded-random.js';
 
 const MINUTE = 60_000;
-const SEEDS = Number(process.env['IPAM_SIM_SEEDS'] ?? 60);
+const SEEDS = Number(process.env['IPAM_SIM_SEEDS'] ?? 250);
 
 /** Merges that keep what is in use here, whatever others say: what the simulation must notice. */
 const BROKEN: IpamTuning = { ...DEFAULT_TUNING, resolve: () => 'keep' };
