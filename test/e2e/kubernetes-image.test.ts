@@ -1,77 +1,58 @@
 /**
- * The tree of the image, without a registry: what the Dockerfile copies is put into an empty root
- * beside the programs of this machine, which stand in for the base image, and its entry is run.
+ * The container's file tree, in which the entry point makes a node of a cluster, and the command
+ * line answers as it does by `kubectl exec`.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { requireNetns, requireTool } from '../support/requirements.js';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { e2e } from '../support/e2e.js';
+import { buildImageTree } from '../support/image-tree.js';
+import { logOf } from '../support/kube-node.js';
+import { KubernetesApi } from '../support/kubernetes-api.js';
+import type { Host } from '../support/lab-host.js';
+import { switchedHosts } from '../support/lab-topologies.js';
+import { waitFor } from '../support/wait.js';
 
-const projectRoot = join(dirname(fileURLToPath(import.meta.url)), '../../..');
-const dockerfile = readFileSync(join(projectRoot, 'deploy/kubernetes/Dockerfile'), 'utf8');
-const finalStage = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));
-const TIMEOUT_MS = 60_000;
+const LIMIT_MS = 90_000;
 
-/** $0 is the root; then pairs of source and place, `--`, and the command. */
-const ENTER = `
-  set -e
-  mount -t tmpfs tmpfs "$0"
-  for place in /usr /lib /lib64 /bin /sbin /etc; do
-    if [ -L "$place" ]; then cp -a "$place" "$0$place"
-    elif [ -d "$place" ]; then mkdir "$0$place"; mount --rbind "$place" "$0$place"; fi
-  done
-  mkdir "$0/proc" "$0/tmp" "$0/run"; mount --rbind /proc "$0/proc"
-  while [ "$1" != -- ]; do
-    mkdir -p "$(dirname "$0$2")"
-    if [ -d "$1" ]; then mkdir "$0$2"; else : > "$0$2"; fi
-    mount --bind "$1" "$0$2"
-    shift 2
-  done
-  shift
-  exec chroot "$0" "$@"`;
+/** Runs its arguments in the tree, with the mounts of the DaemonSet. */
+const IN_TREE = [
+  'mount -t proc proc "$0/proc"',
+  'mount --rbind /dev "$0/dev"',
+  'mount -t sysfs sysfs "$0/sys"',
+  'exec chroot "$0" "$@"',
+].join(' && ');
 
-/** Copies of the final stage from what this project builds. */
-function copies(): string[] {
-  const found = [...finalStage.matchAll(/^COPY --from=build \/src\/(\S+) (\S+)$/gm)];
-  return found.flatMap(([, from, to]) => [join(projectRoot, from as string), to as string]);
-}
-
-function runInImage(t: TestContext, command: readonly string[], env = {}) {
-  const root = mkdtempSync(join(tmpdir(), 'weave-image-'));
-  t.after(() => rmSync(root, { recursive: true, force: true }));
-  // The interpreter may live outside of what stands in for the base image.
-  const node = [process.execPath, '/opt/node'];
-  const argv = ['-m', '--propagation=private', 'sh', '-c', ENTER, root, ...node, ...copies()];
-  return spawnSync('unshare', [...argv, '--', '/opt/node', ...command], {
-    encoding: 'utf8',
-    timeout: TIMEOUT_MS,
-    env: { PATH: process.env['PATH'], ...env },
+e2e('the image runs', ['ldd', 'chroot', 'unshare'], async (lab, t) => {
+  const [h1] = switchedHosts(lab, 1).hosts as [Host];
+  const api = KubernetesApi.start({ netns: h1.netns });
+  t.after(() => api.down());
+  api.put('nodes', { metadata: { name: 'node-a' } });
+  const { root, entry } = buildImageTree(join(h1.folder, 'image'));
+  writeFileSync(join(root, 'host/etc/machine-id'), `${'5e'.repeat(16)}\n`);
+  writeFileSync(join(root, 'tmp/plugin'), '#!/bin/sh\n');
+  const inTree = (argv: readonly string[]): string[] => [
+    ...['unshare', '-m', '--propagation', 'private', 'sh', '-c', IN_TREE, root],
+    ...argv,
+  ];
+  const env = {
+    PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin',
+    HOSTNAME: 'node-a',
+    IPALLOC_RANGE: '10.44.0.0/16',
+    EXPECT_NPC: '0',
+    WEAVE_PLUGIN: '/tmp/plugin',
+    KUBE_API: api.url,
+  };
+  const pod = lab.start(h1.netns, inTree(entry), { label: 'image', cwd: '/', env });
+  await waitFor('the condition', LIMIT_MS, () => {
+    assert.ok(pod.running(), logOf(pod));
+    return api.patches[0];
   });
-}
-
-test('the entry of the image runs from what is copied into it', (t) => {
-  if (!requireNetns(t) || !['unshare', 'chroot', 'mount'].every((x) => requireTool(t, x))) return;
-  const entry = /^ENTRYPOINT (\[.*\])$/m.exec(finalStage)?.[1] ?? '[]';
-  const words = JSON.parse(entry) as string[];
-  assert.deepEqual(words.slice(0, 3), ['tini', '--', 'node']);
-  const main = words.slice(3);
-
-  const usage = runInImage(t, [...main, 'no-such-verb'], { HOSTNAME: 'node-a' });
-  assert.equal(usage.stderr, 'Usage: weave-kube [uninstall]\n');
-  assert.equal(usage.status, 2);
-  const unset = runInImage(t, main, {});
-  assert.match(unset.stderr, /ERRO: node: .*code="config-invalid".*HOSTNAME: expected the name/);
-
-  const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8'));
-  const weaver = runInImage(t, ['/opt/weave-net/dist/router/main.js', '--version']);
-  assert.equal(weaver.stdout, `weave ${version}\n`);
-  const checked = runInImage(t, ['/opt/weave-net/dist/router/main.js', '--check-config']);
-  assert.equal(checked.stdout, 'ok\n');
-  const weave = runInImage(t, ['/opt/weave-net/dist/cli/weave.js', 'help']);
-  assert.match(`${weave.stdout}${weave.stderr}`, /weave/);
-  assert.doesNotMatch(weave.stderr, /ERR_MODULE_NOT_FOUND/);
+  const status = await lab.exec(h1.netns, inTree(['weave', 'status']), { env });
+  assert.match(status.stdout, /Name: .*\(node-a\)/, status.stderr);
+  assert.match(status.stdout, /Range: 10\.44\.0\.0\/16/);
+  const npc = ['node', '/opt/weave-net/dist/k8s/npc/daemon/main.js', '--version'];
+  assert.match((await lab.exec(h1.netns, inTree(npc), { env })).stdout, /^weave-npc \d/);
+  pod.kill('SIGTERM');
+  assert.equal(await pod.ended, 0);
 });
