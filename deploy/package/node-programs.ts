@@ -1,7 +1,8 @@
 /**
- * The router and the command line as one Node executable with a folder beside it:
+ * Router, command line and policy controller as one Node executable with a folder beside it, for
+ * this machine's architecture or, with Node and a library from the npm registry, the other:
  *
- *   weaver            this machine's Node with the stub below
+ *   weaver            Node with the stub below
  *   weave             another name of the same file
  *   lib/              bundles, files of threads, packages with code of the processor's
  */
@@ -20,7 +21,8 @@ import {
 import { arch } from 'node:os';
 import { basename, dirname, join, sep } from 'node:path';
 import { build } from 'esbuild';
-import { NODE_PROGRAMS, UNBUNDLED } from './executables.js';
+import { type Architecture, NODE_PROGRAMS, UNBUNDLED } from './executables.js';
+import { fetchPackage } from './npm-package.js';
 import { THREADS } from './threads.js';
 
 /** Set by Node's own build, looked for by Node at its start. Source: Node documentation, SEA. */
@@ -72,7 +74,7 @@ function closure(modules: string, names: readonly string[]): Set<string> {
   return found;
 }
 
-async function fillLibrary(root: string, lib: string): Promise<void> {
+async function fillLibrary(root: string, lib: string, target: Target): Promise<void> {
   const dist = join(root, 'dist');
   for (const { entry, bundle } of NODE_PROGRAMS) {
     const outfile = join(lib, 'dist', bundle);
@@ -93,32 +95,63 @@ async function fillLibrary(root: string, lib: string): Promise<void> {
       filter: (source) => !NOT_NEEDED.test(source.split(sep).join('/')),
     });
   }
+  if (target.koffi !== null) {
+    const koromix = join(lib, 'node_modules/@koromix');
+    rmSync(koromix, { recursive: true, force: true });
+    cpSync(target.koffi, join(koromix, `koffi-linux-${target.architecture}`), { recursive: true });
+  }
   copyFileSync(join(root, 'package.json'), join(lib, 'package.json'));
 }
 
-/** For this machine's architecture. @param root of the project. @returns the executables. */
-export async function buildNodePrograms(root: string, out: string): Promise<string[]> {
-  const folder = join(out, `weave-linux-${arch()}`);
+/** What differs by architecture. */
+interface Target {
+  readonly architecture: Architecture;
+  /** Executable of Node, of the version that runs now. */
+  readonly node: string;
+  /** Folder of the library of koffi; null: that of the project. */
+  readonly koffi: string | null;
+}
+
+/** @throws Error if the registry does not have this version of Node. */
+function targetFor(root: string, architecture: Architecture, cache: string): Target {
+  if (architecture === arch()) return { architecture, node: process.execPath, koffi: null };
+  const node = fetchPackage(`node-linux-${architecture}@${process.versions.node}`, cache);
+  const koffiPackage = join(root, 'node_modules/koffi/package.json');
+  const { version } = JSON.parse(readFileSync(koffiPackage, 'utf8')) as { version: string };
+  const koffi = fetchPackage(`@koromix/koffi-linux-${architecture}@${version}`, cache);
+  return { architecture, node: join(node, 'bin/node'), koffi };
+}
+
+/** @param root of the project. @param cache kept. @returns the executables. */
+export async function buildNodePrograms(
+  root: string,
+  out: string,
+  architecture: Architecture,
+  cache: string,
+): Promise<string[]> {
+  const target = targetFor(root, architecture, cache);
+  const folder = join(out, `weave-linux-${architecture}`);
   rmSync(folder, { recursive: true, force: true });
   const lib = join(folder, 'lib');
   mkdirSync(lib, { recursive: true });
-  await fillLibrary(root, lib);
+  await fillLibrary(root, lib, target);
   const [first, ...others] = NODE_PROGRAMS.map(({ name }) => join(folder, name)) as [string];
-  makeExecutable(first, join(folder, 'sea'), join(root, 'node_modules/.bin/postject'));
+  makeExecutable(first, target.node, join(folder, 'sea'), join(root, 'node_modules/.bin/postject'));
   for (const other of others) linkSync(first, other);
   return [first, ...others];
 }
 
-function makeExecutable(file: string, work: string, postject: string): void {
+function makeExecutable(file: string, node: string, work: string, postject: string): void {
   mkdirSync(work);
   const [main, blob, config] = ['main.cjs', 'main.blob', 'config.json'].map((name) =>
     join(work, name),
   ) as [string, string, string];
   writeFileSync(main, stub(Object.fromEntries(NODE_PROGRAMS.map((p) => [p.name, p.bundle]))));
-  const settings = { main, output: blob, disableExperimentalSEAWarning: true };
+  // Without a cache of code, which is the processor's, the blob serves every architecture.
+  const settings = { main, output: blob, disableExperimentalSEAWarning: true, useCodeCache: false };
   writeFileSync(config, JSON.stringify(settings));
   execFileSync(process.execPath, ['--experimental-sea-config', config], { stdio: 'ignore' });
-  copyFileSync(process.execPath, file);
+  copyFileSync(node, file);
   chmodSync(file, 0o755);
   const injection = [file, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', FUSE];
   // It warns of section names in every build of Node; what it says of failures is in the exception.
