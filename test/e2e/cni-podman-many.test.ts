@@ -17,7 +17,7 @@ import { waitFor } from '../support/wait.js';
 const RANGE = '10.37.0.0/16';
 const ARGS = ['--ipalloc-range', RANGE, '--ipalloc-default-subnet', RANGE];
 /** A hundred take a machine of two processors minutes: cni.test.ts has as many pods without it. */
-const TOGETHER = 20;
+const TOGETHER = Number(process.env['PODMAN_CONTAINERS'] ?? 20);
 const MONITORS_KILLED = 3;
 const STARTS_KILLED = 4;
 const DEADLINE_MS = 60_000;
