@@ -16,7 +16,7 @@ import { waitFor } from '../support/wait.js';
 
 const RANGE = '10.37.0.0/16';
 const ARGS = ['--ipalloc-range', RANGE, '--ipalloc-default-subnet', RANGE];
-/** A hundred take a machine of two processors minutes: cni.test.ts has as many pods without it. */
+/** A hundred take 50 s on a quiet machine, and minutes on a busy one. */
 const TOGETHER = Number(process.env['PODMAN_CONTAINERS'] ?? 20);
 const MONITORS_KILLED = 3;
 const STARTS_KILLED = 4;
