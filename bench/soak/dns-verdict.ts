@@ -35,6 +35,8 @@ const MAX_SLOWEST_MS = 10_000;
 /** Sockets to the resolver that are kept open for the next question, and one of the API's. */
 const STANDBYS = 5;
 const MIN_SAMPLES = 6;
+/** The server's thread tells its counts four times a second; a stretch may be shorter than that. */
+const TOLD_SECONDS = 1;
 /** Of the samples, while caches fill and code is compiled. */
 const WARM_UP_SHARE = 0.3;
 /** Caches of answers are emptied and fill again. */
@@ -46,8 +48,9 @@ export function judgeDns(result: DnsSoakResult): Finding[] {
   if (first === undefined || samples.length < MIN_SAMPLES) {
     return [{ what: 'samples', ok: false, detail: `${samples.length}: ${result.failure}` }];
   }
-  const stuck = samples.findIndex((sample, i) => {
-    return i > 0 && sample.counted <= (samples[i - 1]?.counted ?? 0);
+  const stuck = samples.findIndex((sample) => {
+    const earlier = samples.findLast(({ seconds }) => seconds <= sample.seconds - TOLD_SECONDS);
+    return earlier !== undefined && sample.counted <= earlier.counted;
   });
   return [
     {
