@@ -21,7 +21,8 @@ import { switchedHosts } from '../support/lab-topologies.js';
 import { waitFor } from '../support/wait.js';
 
 const RANGE_ADDRESSES = 4096;
-const ARGS = ['--ipalloc-range', '10.36.0.0/20'];
+/** The first host has no targets: by itself it would take that for being alone. */
+const ARGS = ['--ipalloc-range', '10.36.0.0/20', '--ipalloc-init', 'consensus=3'];
 
 e2e('three hosts allocate 3000 addresses at once; one dies and is taken over', [], async (lab) => {
   const hosts = switchedHosts(lab, 3).hosts as [Host, Host, Host];
