@@ -2,7 +2,7 @@
  * Router, command line and policy controller as one Node executable with a folder beside it, for
  * this machine's architecture or, with Node and a library from the npm registry, the other:
  *
- *   weaver            Node with the stub below
+ *   weaver            Node with the main script below
  *   weave             another name of the same file
  *   lib/              bundles, files of threads, packages with code of the processor's
  */
@@ -38,7 +38,7 @@ const NOT_NEEDED =
  * Main script of the executable. It runs the bundle that its name says, or that its first argument
  * is: `weave launch` starts the router like that.
  */
-const stub = (programs: Readonly<Record<string, string>>): string => `
+const mainScript = (programs: Readonly<Record<string, string>>): string => `
 const { realpathSync } = require('node:fs');
 const { basename, dirname, join } = require('node:path');
 const { pathToFileURL } = require('node:url');
@@ -146,7 +146,7 @@ function makeExecutable(file: string, node: string, work: string, postject: stri
   const [main, blob, config] = ['main.cjs', 'main.blob', 'config.json'].map((name) =>
     join(work, name),
   ) as [string, string, string];
-  writeFileSync(main, stub(Object.fromEntries(NODE_PROGRAMS.map((p) => [p.name, p.bundle]))));
+  writeFileSync(main, mainScript(Object.fromEntries(NODE_PROGRAMS.map((p) => [p.name, p.bundle]))));
   // Without a cache of code, which is the processor's, the blob serves every architecture.
   const settings = { main, output: blob, disableExperimentalSEAWarning: true, useCodeCache: false };
   writeFileSync(config, JSON.stringify(settings));

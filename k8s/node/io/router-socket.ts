@@ -64,7 +64,11 @@ export class RouterSocket {
    * @returns what it says. @throws {WeaveError} `router-refused`, `router-unreachable`
    */
   async removePeer(peer: string): Promise<string> {
-    const { status, body } = await this.#call('DELETE', `/peer/${peer}?force=true`, '');
+    const { status, body } = await this.#call(
+      'DELETE',
+      `/peer/${encodeURIComponent(peer)}?force=true`,
+      '',
+    );
     if (status !== 200) throw new WeaveError('router-refused', body.trim());
     return body.trim();
   }

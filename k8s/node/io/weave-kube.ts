@@ -76,7 +76,15 @@ class Session {
         : new ClusterMember(options, {
             client,
             router,
-            onListed: (peer) => void hostFiles(settings).noteListed(peer),
+            onListed: (peer) => {
+              hostFiles(settings)
+                .noteListed(peer)
+                .catch((error: unknown) => {
+                  log.warn('that this node is in its cluster was not stored', {
+                    error: errorText(error),
+                  });
+                });
+            },
             clock: systemClock,
             random: () => systemRandom.float(),
             log,
