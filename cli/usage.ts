@@ -33,7 +33,8 @@ export const ABSENT: ReadonlyMap<string, string> = new Map([
   ]),
   ...['setup', 'setup-cni'].map((verb): [string, string] => [
     verb,
-    'there are no CNI programs in this version and nothing else needs setting up',
+    'nothing needs setting up but the CNI plugin where a runtime wants it: the Kubernetes image ' +
+      'installs it, and npm run package builds it for /opt/cni/bin',
   ]),
   ...['bridge-type', 'docker-bridge-ip', 'attach-bridge'].map((verb): [string, string] => [
     verb,
