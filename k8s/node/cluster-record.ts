@@ -22,8 +22,10 @@ export interface ClusterRecord {
 
 export type Annotations = Readonly<Record<string, string>>;
 
+/** Also part of an annotation's name, where anything else could stand for another annotation. */
+const peerName = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i);
 const peersSchema = z.object({
-  Peers: z.array(z.object({ PeerName: z.string(), NodeName: z.string() })).nullish(),
+  Peers: z.array(z.object({ PeerName: peerName, NodeName: z.string() })).nullish(),
 });
 
 /** Names of annotations take few characters. */

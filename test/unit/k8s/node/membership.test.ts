@@ -195,7 +195,8 @@ describe('membership', () => {
   });
 
   it('touches nothing when the record is damaged', () => {
-    for (const text of ['{', '[]', '{"Peers":[{"PeerName":1}]}']) {
+    const odd = '{"Peers":[{"PeerName":"peers","NodeName":"x"}]}';
+    for (const text of ['{', '[]', '{"Peers":[{"PeerName":1}]}', odd]) {
       const rig = new Rig();
       assert.equal(rig.read({ [`${KEY}peers`]: text }), null, text);
       assert.match(rig.membership.problem ?? '', /damaged/);
